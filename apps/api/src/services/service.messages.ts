@@ -1,0 +1,104 @@
+import { Command, Query } from '@nestjs/cqrs';
+import type { Answer, LiveService, ServiceCommand } from '#domain';
+import type { IdempotencyDigest, Lifetime, ServiceStart, StateStart, TaskStart } from '#events';
+import type { ListPlace, Owner } from '#read-model';
+import type { LogPositions } from '../position.js';
+
+/** What comes with every request beside its body. */
+export interface RequestContext {
+  readonly tenant: string;
+  readonly correlationId: string;
+  /** Digests of the `Idempotency-Key` and of what it came with. */
+  readonly idempotency?: IdempotencyDigest;
+  /** What the caller has seen (`X-CS-Position`); the answer is not older. */
+  readonly seen: LogPositions;
+}
+
+/** Every answer says where in the log it stands. */
+export interface Positioned {
+  readonly position: LogPositions;
+}
+
+export interface CommandAnswer extends Positioned {
+  readonly answer: Answer;
+}
+
+/** Nest routes commands by class, so one class carries the whole union. `stream` is the service's id. */
+export class ExecuteServiceCommand extends Command<CommandAnswer> {
+  constructor(
+    readonly command: ServiceCommand,
+    readonly context: RequestContext,
+  ) {
+    super();
+  }
+}
+
+/** One element of a composite start (contract S11). Ids in it are those of what would be created. */
+export interface CompositeElement {
+  readonly service: { readonly start: ServiceStart; readonly lifetime?: Lifetime };
+  readonly state?: { readonly start: Omit<StateStart, 'service_id'>; readonly lifetime?: Lifetime };
+  readonly task?: { readonly start: Omit<TaskStart, 'service_id'>; readonly lifetime?: Lifetime };
+  readonly associateStateTask: boolean;
+}
+
+export interface CompositeAnswer extends Positioned {
+  readonly services: readonly {
+    readonly service_id: string;
+    readonly service_created: boolean;
+    readonly state_id?: string;
+    readonly state_created?: boolean;
+    readonly task_id?: string;
+    readonly task_created?: boolean;
+  }[];
+}
+
+export class StartComposite extends Command<CompositeAnswer> {
+  constructor(
+    readonly elements: readonly CompositeElement[],
+    readonly createNewServices: boolean,
+    readonly context: RequestContext,
+  ) {
+    super();
+  }
+}
+
+export interface ServiceFound extends Positioned {
+  readonly service: LiveService;
+}
+
+/** Throws `Rejected('service-not-found')`, after a read barrier. */
+export class GetService extends Query<ServiceFound> {
+  constructor(
+    readonly serviceId: string,
+    readonly context: RequestContext,
+  ) {
+    super();
+  }
+}
+
+export interface ServicesFilter {
+  readonly status: 'active' | 'completed' | 'all';
+  /** Epoch milliseconds: started at or after, started before. */
+  readonly startedFrom?: number;
+  readonly startedTo?: number;
+  readonly serviceTypes?: readonly string[];
+}
+
+export interface ServicesFound extends Positioned {
+  /** Ascending by `started.timestamp`, then recorded time, then id. All waiting for the projector is already done. */
+  readonly services: AsyncIterable<LiveService>;
+  /** Where the next (older) page goes on; only with `limit`, missing on the last page. */
+  readonly next?: ListPlace;
+}
+
+/** Without `limit` everything; with it the newest, or the newest before `before`. */
+export class ListServices extends Query<ServicesFound> {
+  constructor(
+    readonly owner: Omit<Owner, 'tenant'>,
+    readonly filter: ServicesFilter,
+    readonly page: { readonly limit?: number; readonly before?: ListPlace },
+    readonly context: RequestContext,
+  ) {
+    super();
+  }
+}

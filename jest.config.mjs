@@ -1,0 +1,27 @@
+/** One configuration for every level; `npm test` chooses the levels by file name (.spec, .int.spec, .e2e.spec). */
+export default {
+  roots: ['<rootDir>/apps', '<rootDir>/libs', '<rootDir>/simulation'],
+  testEnvironment: 'node',
+  testMatch: ['**/*.spec.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: {
+    '^#(domain|events|event-log|read-model)$': '<rootDir>/libs/$1/src/index.ts',
+    '^#(event-log|read-model)/(.+)$': '<rootDir>/libs/$1/src/$2/index.ts',
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+  },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+          keepClassNames: true,
+        },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
+    ],
+  },
+};

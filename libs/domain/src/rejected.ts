@@ -1,0 +1,22 @@
+/** Every way in which a rule says no. How each looks on the wire is one table in the api. */
+export type RejectionCode =
+  | 'service-not-found'
+  | 'state-not-found'
+  | 'task-not-found'
+  | 'service-already-started'
+  | 'service-already-completed'
+  | 'state-already-completed'
+  | 'task-already-completed'
+  | 'extension-not-mergeable'
+  | 'service-too-large'
+  | 'idempotency-key-reused';
+
+/** A rule said no; nothing was recorded. */
+export class Rejected extends Error {
+  constructor(
+    readonly code: RejectionCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}

@@ -1,0 +1,47 @@
+import type {
+  Activity,
+  Disposition,
+  ExtensionOwner,
+  Json,
+  Lifetime,
+  ServiceChange,
+  ServiceStart,
+  StateStart,
+  TaskStart,
+  WithExtensions,
+} from '#events';
+
+interface Command<Type extends string, Data> {
+  readonly type: Type;
+  readonly data: Data;
+  /** Explicit lifetime from the body (contract 9); a start always has one. */
+  readonly lifetime?: Lifetime;
+}
+
+/** Ids, times and defaults are already in: decisions are repeatable. */
+export type ServiceCommand =
+  | (Command<'StartService', ServiceStart> & { readonly lifetime: Lifetime })
+  | Command<'AssociateService', ServiceChange & { readonly customer_id: string }>
+  /** Composite start on a service that it found. */
+  | Command<'UpdateService', ServiceChange>
+  | Command<'EndService', Activity & Disposition & WithExtensions & { readonly service_id: string }>
+  | Command<'DeleteService', { readonly service_id: string }>
+  | (Command<'ChangeExpiration', { readonly service_id: string }> & { readonly lifetime: Lifetime })
+  | Command<'StartState', StateStart>
+  /** Composite start: an active state of this type (a missing type is not compared), else a new one with the given id. */
+  | Command<'FindOrStartState', StateStart>
+  | Command<'EndState', Activity & Disposition & WithExtensions & { readonly service_id: string; readonly state_id: string }>
+  | Command<
+      'TransitionState',
+      Activity & {
+        readonly service_id: string;
+        readonly from: Disposition & WithExtensions & { readonly state_id: string };
+        /** `state_id`: of the state to be started. */
+        readonly to: WithExtensions & Pick<StateStart, 'state_id' | 'state_type' | 'est_duration'>;
+      }
+    >
+  | Command<'StartTask', TaskStart>
+  | Command<'FindOrStartTask', TaskStart>
+  | Command<'EndTask', Activity & Disposition & WithExtensions & { readonly service_id: string; readonly task_id: string }>
+  | Command<'ReplaceExtension', ExtensionOwner & { readonly name: string; readonly value: Json }>
+  | Command<'MergeExtension', ExtensionOwner & { readonly name: string; readonly value: { readonly [name: string]: Json } }>;

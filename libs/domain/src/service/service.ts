@@ -1,0 +1,81 @@
+import type {
+  Activity,
+  Enumerated,
+  EventEnvelope,
+  Extensions,
+  IdempotencyDigest,
+  ServiceEvent,
+} from '#events';
+
+/**
+ * A conversation with its states and tasks, folded from its stream. Plain JSON data: the read model stores it as it is.
+ * Field names are the contract's (3.1 to 3.3); our own are in camelCase.
+ */
+export type Service =
+  | { readonly status: 'unstarted' }
+  | ActiveService
+  | CompletedService
+  /** Deleted or expired. Its id does not come back. */
+  | { readonly status: 'gone'; readonly start?: IdempotencyDigest };
+
+export type LiveService = ActiveService | CompletedService;
+
+interface ServiceFields {
+  readonly service_id: string;
+  readonly customer_id?: string;
+  readonly contact_key?: string;
+  readonly service_type?: Enumerated;
+  readonly est_duration?: number;
+  readonly disposition?: Enumerated;
+  readonly disposition_desc?: string;
+  readonly auto_complete_after?: number;
+  readonly started: Activity;
+  readonly extensions: Extensions;
+  /** In the order in which they were recorded. */
+  readonly states: readonly State[];
+  readonly tasks: readonly Task[];
+  /** Recorded time of the start, epoch milliseconds: breaks ties of `started.timestamp`. */
+  readonly recordedAt: number;
+  /** What the service was started with, kept as long as the stream exists. */
+  readonly start?: IdempotencyDigest;
+  /** Answers of the last 24 h of recorded time to commands with an idempotency key. */
+  readonly answers: readonly KeptAnswer[];
+}
+
+export type ActiveService = ServiceFields & { readonly status: 'active' };
+export type CompletedService = ServiceFields & { readonly status: 'completed'; readonly completed: Activity };
+
+interface PartFields {
+  readonly est_duration?: number;
+  readonly disposition?: Enumerated;
+  readonly disposition_desc?: string;
+  readonly started: Activity;
+  readonly extensions: Extensions;
+  readonly recordedAt: number;
+}
+
+type Progress =
+  | { readonly status: 'active' }
+  | { readonly status: 'completed'; readonly completed: Activity };
+
+export type State = PartFields &
+  Progress & { readonly state_id: string; readonly state_type?: Enumerated; readonly previous_state_id?: string };
+
+export type Task = PartFields &
+  Progress & { readonly task_id: string; readonly task_type?: Enumerated; readonly state_id?: string };
+
+/** The ids that a command was answered with. `created` tells a composite start what it found and what it made. */
+export interface Answer {
+  readonly service_id?: string;
+  readonly state_id?: string;
+  readonly task_id?: string;
+  readonly created?: boolean;
+}
+
+export interface KeptAnswer extends IdempotencyDigest {
+  /** Recorded time, epoch milliseconds. */
+  readonly at: number;
+  readonly answer: Answer;
+}
+
+export const unstarted: Service = { status: 'unstarted' };

@@ -1,0 +1,5 @@
+export * from './clock.js';
+export * from './event-log.js';
+export * from './judge.js';
+export * from './log-record.js';
+export * from './log-transport.js';

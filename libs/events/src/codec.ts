@@ -1,0 +1,65 @@
+import type { DomainEvent, EventEnvelope, RecordedEvent } from './envelope.js';
+import type { ClaimEvent } from './claim.events.js';
+import type { ServiceEvent } from './service.events.js';
+import { upcast } from './upcasters.js';
+
+/** The schema version in which this program writes each event type. A missing type does not compile. */
+export const schemaVersions = {
+  ServiceStarted: 1,
+  ServiceAssociated: 1,
+  ServiceUpdated: 1,
+  ServiceEnded: 1,
+  StateStarted: 1,
+  StateUpdated: 1,
+  StateEnded: 1,
+  StateTransitioned: 1,
+  TaskStarted: 1,
+  TaskUpdated: 1,
+  TaskEnded: 1,
+  ExtensionReplaced: 1,
+  ExtensionMerged: 1,
+  ExpirationChanged: 1,
+  ServiceExpired: 1,
+  ServiceDeleted: 1,
+  ServiceClaimed: 1,
+} as const satisfies Record<DomainEvent['type'], number>;
+
+const isKnown = (type: string): type is DomainEvent['type'] => Object.hasOwn(schemaVersions, type);
+
+/** The record says it is of a type or schema version that a newer program wrote: stop, do not park. */
+export class NewerSchema extends Error {
+  readonly code = 'newer-schema';
+}
+
+/** The value is not what its type and schema version promise: the stream is parked. */
+export class Undecodable extends Error {
+  readonly code = 'undecodable';
+}
+
+/** The one place where values pass on their way into the log. */
+export function encode(event: DomainEvent): { type: string; schemaVersion: number; value: string } {
+  return { type: event.type, schemaVersion: schemaVersions[event.type], value: JSON.stringify(event.data) };
+}
+
+/** The one place where values come out. Throws {@link NewerSchema} or {@link Undecodable}. */
+export function decode(record: Pick<RecordedEvent, 'type' | 'schemaVersion' | 'value'>): DomainEvent {
+  const { type, schemaVersion, value } = record;
+  if (!isKnown(type) || schemaVersion > schemaVersions[type]) {
+    throw new NewerSchema(`event type ${type} version ${schemaVersion} is newer than this program`);
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(value);
+  } catch (cause) {
+    throw new Undecodable(`the value of a ${type} is not JSON`, { cause });
+  }
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) throw new Undecodable(`the value of a ${type} is not an object`);
+  return upcast(type, schemaVersion, data) as DomainEvent;
+}
+
+export function open(record: RecordedEvent): EventEnvelope {
+  return { event: decode(record), record };
+}
+
+export const isClaimEvent = (event: DomainEvent): event is ClaimEvent => event.type === 'ServiceClaimed';
+export const isServiceEvent = (event: DomainEvent): event is ServiceEvent => !isClaimEvent(event);

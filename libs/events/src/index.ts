@@ -1,0 +1,6 @@
+export * from './json.js';
+export * from './service.events.js';
+export * from './claim.events.js';
+export * from './lifetime.js';
+export * from './envelope.js';
+export * from './codec.js';

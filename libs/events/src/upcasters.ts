@@ -1,0 +1,13 @@
+import type { DomainEvent } from './envelope.js';
+
+type Upcaster = (data: object) => object;
+
+/**
+ * How each stored shape of the past is read as the next one: `upcasters[type][n - 1]` reads version n as n + 1.
+ * Stored events never change; reading them does.
+ */
+const upcasters: Partial<Record<DomainEvent['type'], readonly Upcaster[]>> = {};
+
+export function upcast(type: DomainEvent['type'], schemaVersion: number, data: object): { type: string; data: object } {
+  return { type, data: (upcasters[type] ?? []).slice(schemaVersion - 1).reduce((shape, next) => next(shape), data) };
+}
