@@ -3,3 +3,4 @@ export * from './event-log.js';
 export * from './judge.js';
 export * from './log-record.js';
 export * from './log-transport.js';
+export * from './refused-start.js';
