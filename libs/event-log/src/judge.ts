@@ -16,7 +16,11 @@ export type Judgement =
  *
  * `head` is the stream's after its last valid record; `epoch` the highest fence of the partition so far.
  */
-export function judge(record: Pick<RecordedEvent, 'type' | 'version' | 'epoch' | 'recordedAt'>, head: Head, epoch: number): Judgement {
+export function judge(
+  record: Pick<RecordedEvent, 'type' | 'version' | 'epoch' | 'recordedAt'>,
+  head: Head,
+  epoch: number,
+): Judgement {
   if (record.epoch < epoch) return { valid: false, reason: 'epoch' };
   if (record.epoch > epoch) return { valid: false, reason: 'impossible' };
   if (record.version <= head.version) return { valid: false, reason: 'version' };
