@@ -4,5 +4,6 @@ export * from './event-log.js';
 export * from './judge.js';
 export * from './log-record.js';
 export * from './log-transport.js';
+export * from './public-event.js';
 export * from './refused-start.js';
 export * from './writer.js';
