@@ -5,7 +5,7 @@ export default {
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    '^#(domain|events|event-log|read-model)$': '<rootDir>/libs/$1/src/index.ts',
+    '^#(domain|events|event-log|operations|read-model)$': '<rootDir>/libs/$1/src/index.ts',
     '^#(event-log|read-model)/(.+)$': '<rootDir>/libs/$1/src/$2/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
