@@ -4,6 +4,8 @@ export type RejectionCode =
   | 'state-not-found'
   | 'task-not-found'
   | 'service-already-started'
+  | 'state-already-started'
+  | 'task-already-started'
   | 'service-already-completed'
   | 'state-already-completed'
   | 'task-already-completed'

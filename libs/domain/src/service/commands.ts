@@ -21,7 +21,8 @@ interface Command<Type extends string, Data> {
 /** Ids, times and defaults are already in: decisions are repeatable. */
 export type ServiceCommand =
   | (Command<'StartService', ServiceStart> & { readonly lifetime: Lifetime })
-  | Command<'AssociateService', ServiceChange & { readonly customer_id: string }>
+  /** `contact_key`: replaces that of the service; missing, it stays. */
+  | Command<'AssociateService', ServiceChange & { readonly customer_id: string; readonly contact_key?: string }>
   /** Composite start on a service that it found. */
   | Command<'UpdateService', ServiceChange>
   | Command<'EndService', Activity & Disposition & WithExtensions & { readonly service_id: string }>
@@ -30,7 +31,10 @@ export type ServiceCommand =
   | Command<'StartState', StateStart>
   /** Composite start: an active state of this type (a missing type is not compared), else a new one with the given id. */
   | Command<'FindOrStartState', StateStart>
-  | Command<'EndState', Activity & Disposition & WithExtensions & { readonly service_id: string; readonly state_id: string }>
+  | Command<
+      'EndState',
+      Activity & Disposition & WithExtensions & { readonly service_id: string; readonly state_id: string }
+    >
   | Command<
       'TransitionState',
       Activity & {
@@ -42,6 +46,12 @@ export type ServiceCommand =
     >
   | Command<'StartTask', TaskStart>
   | Command<'FindOrStartTask', TaskStart>
-  | Command<'EndTask', Activity & Disposition & WithExtensions & { readonly service_id: string; readonly task_id: string }>
+  | Command<
+      'EndTask',
+      Activity & Disposition & WithExtensions & { readonly service_id: string; readonly task_id: string }
+    >
   | Command<'ReplaceExtension', ExtensionOwner & { readonly name: string; readonly value: Json }>
-  | Command<'MergeExtension', ExtensionOwner & { readonly name: string; readonly value: { readonly [name: string]: Json } }>;
+  | Command<
+      'MergeExtension',
+      ExtensionOwner & { readonly name: string; readonly value: { readonly [name: string]: Json } }
+    >;

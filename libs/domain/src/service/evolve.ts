@@ -1,7 +1,224 @@
-import type { EventEnvelope, ServiceEvent } from '#events';
-import type { Service } from './service.js';
+import type {
+  Activity,
+  EventEnvelope,
+  ExtensionOwner,
+  Extensions,
+  IdempotencyDigest,
+  Json,
+  ServiceEvent,
+  ServiceStart,
+  StateStart,
+  TaskStart,
+} from '#events';
+import { answerOf, answersKeptForMs } from './answer.js';
+import type { KeptAnswer, LiveService, Service, State, Task } from './service.js';
+import { measured } from './size.js';
 
-/** The service after one more valid event. Pure; uses nothing but the event and its envelope. */
-export function evolve(_service: Service, _envelope: EventEnvelope<ServiceEvent>): Service {
-  throw new Error('not yet');
+type Recorded = EventEnvelope<ServiceEvent>['record'];
+
+/**
+ * The service after one more valid event. Pure; uses nothing but the event and its envelope.
+ *
+ * Throws an `Error` with stream and version for an event that cannot follow: valid records of this protocol never do.
+ */
+export function evolve(service: Service, { event, record }: EventEnvelope<ServiceEvent>): Service {
+  if (event.type === 'ServiceStarted') {
+    if (service.status !== 'unstarted') throw cannotFollow(event, record, `the service is ${service.status}`);
+    return start(event, record);
+  }
+  if (service.status === 'unstarted' || service.status === 'gone') {
+    throw cannotFollow(event, record, `the service is ${service.status}`);
+  }
+  if (event.type === 'ServiceDeleted' || event.type === 'ServiceExpired') {
+    return { status: 'gone', ...(service.start && { start: service.start }) };
+  }
+  return measured({ ...change(service, event, record), answers: keep(service.answers, event, record) }, event.data);
 }
+
+type Change = Exclude<ServiceEvent, { type: 'ServiceStarted' | 'ServiceDeleted' | 'ServiceExpired' }>;
+
+function change(service: LiveService, event: Change, record: Recorded): LiveService {
+  const { type, data } = event;
+  const onState = (id: string, next: (state: State) => State): LiveService => ({
+    ...service,
+    states: replaced(
+      service.states,
+      ({ state_id }) => state_id === id,
+      next,
+      () => cannotFollow(event, record, `there is no state ${id}`),
+    ),
+  });
+  const onTask = (id: string, next: (task: Task) => Task): LiveService => ({
+    ...service,
+    tasks: replaced(
+      service.tasks,
+      ({ task_id }) => task_id === id,
+      next,
+      () => cannotFollow(event, record, `there is no task ${id}`),
+    ),
+  });
+  const onOwner = ({ state_id, task_id }: ExtensionOwner, next: <Item extends WithExtensions>(item: Item) => Item) =>
+    task_id !== undefined ? onTask(task_id, next) : state_id !== undefined ? onState(state_id, next) : next(service);
+
+  switch (type) {
+    case 'ServiceAssociated':
+      return updated({ ...service, ...pick(data, serviceFields) }, data);
+    case 'ServiceUpdated':
+      return updated({ ...service, ...pick(data, changeableFields) }, data);
+    case 'ServiceEnded':
+      return completed(service, data, data);
+    case 'StateStarted':
+      return { ...service, states: [...service.states, startState(data, record)] };
+    case 'StateUpdated':
+      return onState(data.state_id, (state) => updated({ ...state, ...pick(data, stateFields) }, data));
+    case 'StateEnded':
+      return onState(data.state_id, (state) => completed(state, data, data));
+    case 'StateTransitioned': {
+      const { service_id, from, to } = data;
+      const ended = onState(from.state_id, (state) => completed(state, from, data));
+      const next = { ...pick(data, activityFields), ...to, service_id, previous_state_id: from.state_id };
+      return { ...ended, states: [...ended.states, startState(next, record)] };
+    }
+    case 'TaskStarted':
+      return { ...service, tasks: [...service.tasks, startTask(data, record)] };
+    case 'TaskUpdated':
+      return onTask(data.task_id, (task) => updated({ ...task, ...pick(data, taskFields) }, data));
+    case 'TaskEnded':
+      return onTask(data.task_id, (task) => completed(task, data, data));
+    case 'ExtensionReplaced':
+      return onOwner(data, (item) => withExtensions(item, { [data.name]: data.value }));
+    case 'ExtensionMerged':
+      return onOwner(data, (item) =>
+        withExtensions(item, { [data.name]: { ...objectNamed(data.name, item.extensions), ...data.value } }),
+      );
+    case 'ExpirationChanged':
+      return service;
+  }
+}
+
+const activityFields = [
+  'timestamp',
+  'session_id',
+  'interaction_id',
+  'application_type',
+  'application_id',
+  'resource_type',
+  'resource_id',
+  'media_type',
+] as const satisfies readonly (keyof Activity)[];
+
+const dispositionFields = ['disposition', 'disposition_desc'] as const;
+
+const changeableFields = ['service_type', 'est_duration', 'auto_complete_after', ...dispositionFields] as const;
+const serviceFields = ['customer_id', 'contact_key', ...changeableFields] as const;
+
+const stateFields = ['state_type', 'previous_state_id', 'est_duration'] as const;
+const taskFields = ['task_type', 'state_id', 'est_duration'] as const;
+
+function start({ type, data }: { type: 'ServiceStarted'; data: ServiceStart }, record: Recorded): Service {
+  const { idempotency, recordedAt } = record;
+  return measured(
+    {
+      status: 'active',
+      service_id: data.service_id,
+      ...pick(data, serviceFields),
+      started: pick(data, activityFields),
+      extensions: { ...data.extensions },
+      states: [],
+      tasks: [],
+      recordedAt,
+      ...(idempotency && { start: { ...digest(idempotency), answer: answerOf({ type, data }) } }),
+      answers: [],
+      bytes: 0,
+    },
+    data,
+  );
+}
+
+const startState = (data: StateStart, { recordedAt }: Recorded): State => ({
+  status: 'active',
+  state_id: data.state_id,
+  ...pick(data, stateFields),
+  started: pick(data, activityFields),
+  extensions: { ...data.extensions },
+  recordedAt,
+});
+
+const startTask = (data: TaskStart, { recordedAt }: Recorded): Task => ({
+  status: 'active',
+  task_id: data.task_id,
+  ...pick(data, taskFields),
+  started: pick(data, activityFields),
+  extensions: { ...data.extensions },
+  recordedAt,
+});
+
+interface WithExtensions {
+  readonly extensions: Extensions;
+}
+
+/** Same-named extensions give way to the new ones, the others stay (contract 2.6). */
+const withExtensions = <Item extends WithExtensions>(item: Item, extensions: Extensions | undefined): Item => ({
+  ...item,
+  extensions: { ...item.extensions, ...extensions },
+});
+
+/** The time of the start stays what it was: lists are sorted by it (contract 0.3, 18). */
+const updated = <Item extends LiveService | State | Task>(
+  item: Item,
+  data: Partial<Activity> & { readonly extensions?: Extensions },
+): Item => ({
+  ...withExtensions(item, data.extensions),
+  started: { ...item.started, ...pick(data, activityFields), timestamp: item.started.timestamp },
+});
+
+const completed = <Item extends LiveService | State | Task>(
+  item: Item,
+  outcome: {
+    readonly disposition?: string | number;
+    readonly disposition_desc?: string;
+    readonly extensions?: Extensions;
+  },
+  activity: Activity,
+): Item => ({
+  ...withExtensions(item, outcome.extensions),
+  ...pick(outcome, dispositionFields),
+  status: 'completed',
+  completed: pick(activity, activityFields),
+});
+
+const objectNamed = (name: string, extensions: Extensions): { readonly [name: string]: Json } => {
+  const stored = Object.hasOwn(extensions, name) ? extensions[name] : undefined;
+  return typeof stored === 'object' && stored !== null && !Array.isArray(stored) ? (stored as Extensions) : {};
+};
+
+/** Answers stay for 24 h of recorded time, which never decreases within a stream: they are sorted by it. */
+function keep(answers: readonly KeptAnswer[], event: ServiceEvent, record: Recorded): readonly KeptAnswer[] {
+  const at = record.recordedAt;
+  const first = answers.findIndex((answer) => at - answer.at <= answersKeptForMs);
+  const young = first === 0 ? answers : first === -1 ? [] : answers.slice(first);
+  return record.idempotency ? [...young, { ...digest(record.idempotency), at, answer: answerOf(event) }] : young;
+}
+
+const digest = ({ key, request }: IdempotencyDigest): IdempotencyDigest => ({ key, request });
+
+function replaced<Item>(
+  items: readonly Item[],
+  isIt: (item: Item) => boolean,
+  next: (item: Item) => Item,
+  missing: () => Error,
+): readonly Item[] {
+  const index = items.findIndex(isIt);
+  if (index === -1) throw missing();
+  return items.with(index, next(items[index] as Item));
+}
+
+/** Those of the named fields that have a value. */
+const pick = <From extends object, Name extends keyof From>(from: From, names: readonly Name[]): Pick<From, Name> =>
+  Object.fromEntries(names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]])) as Pick<
+    From,
+    Name
+  >;
+
+const cannotFollow = ({ type }: ServiceEvent, { tenant, stream, version }: Recorded, why: string): Error =>
+  new Error(`stream ${tenant}/${stream}: ${type} cannot be version ${version}, ${why}`);

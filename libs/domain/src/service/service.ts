@@ -1,11 +1,4 @@
-import type {
-  Activity,
-  Enumerated,
-  EventEnvelope,
-  Extensions,
-  IdempotencyDigest,
-  ServiceEvent,
-} from '#events';
+import type { Activity, Enumerated, Extensions, IdempotencyDigest } from '#events';
 
 /**
  * A conversation with its states and tasks, folded from its stream. Plain JSON data: the read model stores it as it is.
@@ -16,7 +9,7 @@ export type Service =
   | ActiveService
   | CompletedService
   /** Deleted or expired. Its id does not come back. */
-  | { readonly status: 'gone'; readonly start?: IdempotencyDigest };
+  | { readonly status: 'gone'; readonly start?: KeptStart };
 
 export type LiveService = ActiveService | CompletedService;
 
@@ -37,9 +30,11 @@ interface ServiceFields {
   /** Recorded time of the start, epoch milliseconds: breaks ties of `started.timestamp`. */
   readonly recordedAt: number;
   /** What the service was started with, kept as long as the stream exists. */
-  readonly start?: IdempotencyDigest;
+  readonly start?: KeptStart;
   /** Answers of the last 24 h of recorded time to commands with an idempotency key. */
   readonly answers: readonly KeptAnswer[];
+  /** Never less than the size as JSON; measured anew each time it would pass `maxServiceBytes` (see `size.ts`). */
+  readonly bytes: number;
 }
 
 export type ActiveService = ServiceFields & { readonly status: 'active' };
@@ -54,9 +49,7 @@ interface PartFields {
   readonly recordedAt: number;
 }
 
-type Progress =
-  | { readonly status: 'active' }
-  | { readonly status: 'completed'; readonly completed: Activity };
+type Progress = { readonly status: 'active' } | { readonly status: 'completed'; readonly completed: Activity };
 
 export type State = PartFields &
   Progress & { readonly state_id: string; readonly state_type?: Enumerated; readonly previous_state_id?: string };
@@ -72,10 +65,14 @@ export interface Answer {
   readonly created?: boolean;
 }
 
-export interface KeptAnswer extends IdempotencyDigest {
+/** What a request with an idempotency key was answered; a repeat of it gets the same. */
+export interface KeptStart extends IdempotencyDigest {
+  readonly answer: Answer;
+}
+
+export interface KeptAnswer extends KeptStart {
   /** Recorded time, epoch milliseconds. */
   readonly at: number;
-  readonly answer: Answer;
 }
 
 export const unstarted: Service = { status: 'unstarted' };
