@@ -1,5 +1,6 @@
-import type { ServiceStart } from './service.events.js';
 import type { Lifetime } from './lifetime.js';
+import type { IdempotencyDigest } from './envelope.js';
+import type { ServiceStart } from './service.events.js';
 
 /**
  * A composite start reserved a service for its compared fields (design 2, claims). Holds what must be written to the
@@ -7,7 +8,13 @@ import type { Lifetime } from './lifetime.js';
  */
 export interface ServiceClaimed {
   readonly type: 'ServiceClaimed';
-  readonly data: { readonly service_id: string; readonly start: ServiceStart; readonly lifetime: Lifetime };
+  readonly data: {
+    readonly service_id: string;
+    readonly start: ServiceStart;
+    readonly lifetime: Lifetime;
+    /** Of the request that made the claim: the service's first record carries it, whoever writes it. */
+    readonly idempotency?: IdempotencyDigest;
+  };
 }
 
 export type ClaimEvent = ServiceClaimed;

@@ -53,7 +53,8 @@ export function decode(record: Pick<RecordedEvent, 'type' | 'schemaVersion' | 'v
   } catch (cause) {
     throw new Undecodable(`the value of a ${type} is not JSON`, { cause });
   }
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) throw new Undecodable(`the value of a ${type} is not an object`);
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw new Undecodable(`the value of a ${type} is not an object`);
   return upcast(type, schemaVersion, data) as DomainEvent;
 }
 

@@ -71,7 +71,13 @@ export type ServiceAssociated = Event<
 /** A composite start found the service and brought new fields or extensions for it. */
 export type ServiceUpdated = Event<'ServiceUpdated', ServiceChange>;
 
-export type ServiceEnded = Event<'ServiceEnded', Activity & Disposition & WithExtensions & { readonly service_id: string }>;
+/** Carries the owner, so that a reader of this record alone knows the lists that change. */
+export type ServiceEnded = Event<
+  'ServiceEnded',
+  Activity &
+    Disposition &
+    WithExtensions & { readonly service_id: string; readonly customer_id?: string; readonly contact_key?: string }
+>;
 
 export interface StateStart extends Activity, WithExtensions {
   readonly service_id: string;
@@ -81,7 +87,10 @@ export interface StateStart extends Activity, WithExtensions {
   readonly est_duration?: number;
 }
 export type StateStarted = Event<'StateStarted', StateStart>;
-export type StateUpdated = Event<'StateUpdated', Partial<StateStart> & { readonly service_id: string; readonly state_id: string }>;
+export type StateUpdated = Event<
+  'StateUpdated',
+  Partial<StateStart> & { readonly service_id: string; readonly state_id: string }
+>;
 export type StateEnded = Event<
   'StateEnded',
   Activity & Disposition & WithExtensions & { readonly service_id: string; readonly state_id: string }
@@ -109,13 +118,19 @@ export interface TaskStart extends Activity, WithExtensions {
   readonly est_duration?: number;
 }
 export type TaskStarted = Event<'TaskStarted', TaskStart>;
-export type TaskUpdated = Event<'TaskUpdated', Partial<TaskStart> & { readonly service_id: string; readonly task_id: string }>;
+export type TaskUpdated = Event<
+  'TaskUpdated',
+  Partial<TaskStart> & { readonly service_id: string; readonly task_id: string }
+>;
 export type TaskEnded = Event<
   'TaskEnded',
   Activity & Disposition & WithExtensions & { readonly service_id: string; readonly task_id: string }
 >;
 
-export type ExtensionReplaced = Event<'ExtensionReplaced', ExtensionOwner & { readonly name: string; readonly value: Json }>;
+export type ExtensionReplaced = Event<
+  'ExtensionReplaced',
+  ExtensionOwner & { readonly name: string; readonly value: Json }
+>;
 /** `value` holds only the entries to add or replace. */
 export type ExtensionMerged = Event<
   'ExtensionMerged',

@@ -1,4 +1,6 @@
-import type { ClaimEvent, EventEnvelope, Lifetime, ServiceStart } from '#events';
+import type { ClaimEvent, EventEnvelope, Lifetime, ServiceClaimed, ServiceStart } from '#events';
+import { matches } from '../service/find.js';
+import type { Service } from '../service/service.js';
 
 /** The service that composite starts of the same compared fields agreed on last (design 2, claims). */
 export type Claim =
@@ -13,6 +15,31 @@ export type Claim =
 
 export const unclaimed: Claim = { status: 'unclaimed' };
 
+/** What a composite start looks a service up by (contract 0.3, 31); a missing field is not compared. */
+export type ComparedFields = Pick<ServiceStart, 'customer_id' | 'service_type' | 'contact_key'>;
+
+/** One text for all starts that compare the same fields to the same values, to be hashed into the id of their claim. */
+export const claimId = ({ customer_id, service_type, contact_key }: ComparedFields): string =>
+  JSON.stringify([customer_id ?? null, service_type === undefined ? null : String(service_type), contact_key ?? null]);
+
+/** Whether a composite start of these fields takes this service: it is active and agrees in each field given. */
+export const matchesComposite = (service: Service, compared: ComparedFields): boolean =>
+  service.status === 'active' &&
+  matches(service.customer_id, compared.customer_id) &&
+  matches(service.service_type, compared.service_type) &&
+  matches(service.contact_key, compared.contact_key);
+
+/**
+ * Reserves a service for the compared fields, in place of the one reserved before: the caller has seen that that one was
+ * started and takes no composite starts any more. Undefined when this very service is reserved already.
+ */
+export function decideClaim(start: ServiceStart, lifetime: Lifetime, claim: Claim): ServiceClaimed | undefined {
+  const { service_id } = start;
+  if (claim.status === 'claimed' && claim.service_id === service_id) return undefined;
+  return { type: 'ServiceClaimed', data: { service_id, start, lifetime } };
+}
+
+/** The last reservation counts. */
 export function evolveClaim(_claim: Claim, { event }: EventEnvelope<ClaimEvent>): Claim {
   return { status: 'claimed', ...event.data };
 }
