@@ -1,4 +1,4 @@
-import type { ClaimEvent, EventEnvelope, Lifetime, ServiceClaimed, ServiceStart } from '#events';
+import type { ClaimEvent, EventEnvelope, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } from '#events';
 import { matches } from '../service/find.js';
 import type { Service } from '../service/service.js';
 
@@ -11,6 +11,7 @@ export type Claim =
       /** What the first record of the service must hold: whoever finds it missing writes it. */
       readonly start: ServiceStart;
       readonly lifetime: Lifetime;
+      readonly idempotency?: IdempotencyDigest;
     };
 
 export const unclaimed: Claim = { status: 'unclaimed' };
@@ -33,10 +34,15 @@ export const matchesComposite = (service: Service, compared: ComparedFields): bo
  * Reserves a service for the compared fields, in place of the one reserved before: the caller has seen that that one was
  * started and takes no composite starts any more. Undefined when this very service is reserved already.
  */
-export function decideClaim(start: ServiceStart, lifetime: Lifetime, claim: Claim): ServiceClaimed | undefined {
+export function decideClaim(
+  start: ServiceStart,
+  lifetime: Lifetime,
+  claim: Claim,
+  idempotency?: IdempotencyDigest,
+): ServiceClaimed | undefined {
   const { service_id } = start;
   if (claim.status === 'claimed' && claim.service_id === service_id) return undefined;
-  return { type: 'ServiceClaimed', data: { service_id, start, lifetime } };
+  return { type: 'ServiceClaimed', data: { service_id, start, lifetime, ...(idempotency && { idempotency }) } };
 }
 
 /** The last reservation counts. */

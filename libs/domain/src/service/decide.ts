@@ -51,7 +51,7 @@ function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, 
     }
     case 'EndService':
       refuseCompleted(service);
-      return record({ type: 'ServiceEnded', data: command.data });
+      return record({ type: 'ServiceEnded', data: { ...command.data, ...ownerOf(service) } });
     case 'DeleteService':
       return record({ type: 'ServiceDeleted', data: command.data });
     case 'ChangeExpiration':
@@ -108,6 +108,11 @@ function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, 
       return record({ type: 'ExtensionMerged', data: command.data });
   }
 }
+
+const ownerOf = ({ customer_id, contact_key }: LiveService) => ({
+  ...(customer_id !== undefined && { customer_id }),
+  ...(contact_key !== undefined && { contact_key }),
+});
 
 const record = (event: ServiceEvent): Decision => ({ event, answer: answerOf(event) });
 

@@ -1,0 +1,234 @@
+import {
+  Rejected,
+  decide,
+  evolve,
+  keptAnswer,
+  refuseTooLarge,
+  unstarted,
+  type Answer,
+  type Service,
+  type ServiceCommand,
+} from '#domain';
+import {
+  encode,
+  streamKey,
+  type DomainEvent,
+  type Head,
+  type IdempotencyDigest,
+  type Lifetime,
+  type NewRecord,
+} from '#events';
+import { LogUnavailable, NotApplied, OutcomeUnknown, type EventLog, type Verdict } from '#event-log';
+import { StoreUnavailable, type StreamId } from '#read-model';
+import { mergePositions } from '../position.js';
+import type { Admission } from './admission.js';
+import { isServerMade, partitionOf } from './ids.js';
+import type { KnownStream, RecentStreams } from './recent-streams.js';
+import type { CommandAnswer, RequestContext } from './service.messages.js';
+import { Turns } from './turns.js';
+import { Unavailable } from './unavailable.js';
+
+/** What a command path stands on. */
+export interface CommandPathParts {
+  readonly log: EventLog;
+  readonly streams: RecentStreams;
+  readonly admission: Admission;
+  readonly newEventId: () => string;
+}
+
+/** How often a command decides again after another one took its place in the stream. */
+const attempts = 8;
+
+/** What to record, and in whose name. */
+export interface Appending {
+  readonly id: StreamId;
+  readonly event: DomainEvent;
+  readonly head: Head;
+  readonly epoch: number;
+  readonly lifetime?: Lifetime;
+  readonly correlationId: string;
+  readonly idempotency?: IdempotencyDigest;
+}
+
+/** The path of one command: admission, turn, head, decide, append, judged answer (design 3). */
+export class CommandPath {
+  private readonly turns = new Turns();
+
+  constructor(private readonly parts: CommandPathParts) {}
+
+  /** Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`. */
+  async execute(command: ServiceCommand, context: RequestContext): Promise<CommandAnswer> {
+    const epoch = this.parts.admission.admit('production');
+    return truthfully(async () => {
+      await this.parts.streams.catchUpWith(context.seen);
+      // Without a key and of the server's own form, the id was made for this very request.
+      const isNew = command.type === 'StartService' && !context.idempotency && isServerMade(command.data.service_id);
+      return this.run(command, context, epoch, isNew);
+    });
+  }
+
+  /** One command under an admission that was given already. `isNew`: nobody but this command knows the service's id. */
+  run(command: ServiceCommand, context: RequestContext, epoch: number, isNew = false): Promise<CommandAnswer> {
+    const id = { tenant: context.tenant, stream: command.data.service_id };
+    if (isNew) this.parts.streams.expectNew(id);
+    return this.turns.take(streamKey(id), () => this.decideAndAppend(id, command, context, epoch));
+  }
+
+  /** Runs `work` when no other command of this stream is under way in this process. */
+  inTurn<T>(id: StreamId, work: () => Promise<T>): Promise<T> {
+    return this.turns.take(streamKey(id), work);
+  }
+
+  /** Appends once. Throws `NotApplied`, `OutcomeUnknown`. */
+  append({ id, event, head, epoch, lifetime, correlationId, idempotency }: Appending): Promise<Verdict> {
+    const record: NewRecord = {
+      ...encode(event),
+      ...id,
+      eventId: this.parts.newEventId(),
+      partition: this.partition(id),
+      version: head.version + 1,
+      epoch,
+      correlationId,
+      ...(lifetime && { lifetime }),
+      ...(idempotency && { idempotency }),
+    };
+    return this.parts.log.append(record, head);
+  }
+
+  partition({ stream }: StreamId): number {
+    return partitionOf(stream, this.parts.log.partitions);
+  }
+
+  private async decideAndAppend(
+    id: StreamId,
+    command: ServiceCommand,
+    context: RequestContext,
+    epoch: number,
+  ): Promise<CommandAnswer> {
+    const { log, streams } = this.parts;
+    const partition = this.partition(id);
+    const { idempotency, correlationId } = context;
+    const answered = (answer: Answer, { offset } = { offset: log.tail(partition).next - 1 }): CommandAnswer => ({
+      answer,
+      position: mergePositions(context.seen, new Map([[partition, offset]])),
+    });
+    // A refusal, or an answer that records nothing, is given only from knowledge that a read barrier has confirmed.
+    let barrierPassed = false;
+    for (let attempt = 0; attempt < attempts;) {
+      const known = await streams.load(id, partition, 'service');
+      const service = living(known, log.now());
+      const kept = idempotency && keptAnswer(service, idempotency, log.now());
+      if (kept) return answered(kept);
+      let decision;
+      try {
+        decision = decide(command, service);
+        if (decision.event) refuseTooLarge(this.foreseen(service, known.head, decision.event, id, context));
+      } catch (error) {
+        if (!(error instanceof Rejected) || barrierPassed) throw error;
+      }
+      if (decision?.event) {
+        const { event, answer } = decision;
+        const verdict = await this.append({
+          id,
+          event,
+          head: known.head,
+          epoch,
+          correlationId,
+          ...lifetimeOf(command),
+          ...(idempotency && { idempotency }),
+        });
+        if (verdict.outcome === 'accepted') return answered(answer, verdict.position);
+        if (verdict.reason === 'epoch') throw switching();
+        // Somebody else was first, or the service expired: decide again about what is true now.
+        attempt++;
+        barrierPassed = false;
+      } else if (decision && barrierPassed) {
+        return answered(decision.answer);
+      } else {
+        await log.barrier(partition);
+        barrierPassed = true;
+      }
+    }
+    throw new Unavailable(
+      'OverloadedException',
+      `Others changed ${id.stream} ${attempts} times before this could be recorded. Try again.`,
+      'not-applied',
+    );
+  }
+
+  /** The service as it would be after the event: limits are checked on it before anything is recorded. */
+  private foreseen(
+    service: Service,
+    head: Head,
+    event: NonNullable<ReturnType<typeof decide>['event']>,
+    id: StreamId,
+    context: RequestContext,
+  ): Service {
+    const record = {
+      kind: 'event' as const,
+      ...id,
+      eventId: '',
+      type: event.type,
+      schemaVersion: 0,
+      partition: 0,
+      offset: 0,
+      version: head.version + 1,
+      epoch: 0,
+      correlationId: context.correlationId,
+      recordedAt: this.parts.log.now(),
+      ...(context.idempotency && { idempotency: context.idempotency }),
+    };
+    return evolve(service, { event, record });
+  }
+}
+
+/** The service as it is now by the log's clock: what has expired is gone, whether or not that was recorded yet. */
+export function living({ head, aggregate }: KnownStream, now: number): Service {
+  const service = aggregate.kind === 'service' ? aggregate.service : unstarted;
+  if (head.expiresAt === undefined || now < head.expiresAt || service.status === 'unstarted') return service;
+  return { status: 'gone', ...(service.start && { start: service.start }) };
+}
+
+const lifetimeOf = ({ lifetime }: ServiceCommand): { lifetime?: Lifetime } => (lifetime ? { lifetime } : {});
+
+export const switching = (): Unavailable =>
+  new Unavailable('SwitchingException', 'The system is switching its mode. Try again.', 'not-applied');
+
+/** What the log and the stores throw, as what it means for the caller of a command: never more than is known. */
+export async function truthfully<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asUnavailable(error) ?? error;
+  }
+}
+
+function asUnavailable(cause: unknown): Unavailable | undefined {
+  if (cause instanceof OutcomeUnknown) {
+    const message =
+      'The request was sent to the log, but its outcome is not known. Repeat it with the same Idempotency-Key.';
+    return new Unavailable('OutcomeUnknownException', message, 'unknown', 1, { cause });
+  }
+  if (cause instanceof NotApplied) {
+    return new Unavailable(
+      'OverloadedException',
+      'The log does not keep up; nothing was recorded. Try again.',
+      'not-applied',
+      1,
+      { cause },
+    );
+  }
+  if (cause instanceof LogUnavailable || cause instanceof StoreUnavailable) {
+    return new Unavailable(
+      'ServiceUnavailableException',
+      'The log or the read model does not answer. Try again.',
+      'not-applied',
+      1,
+      { cause },
+    );
+  }
+  if (cause instanceof Unavailable && cause.outcome === undefined) {
+    return new Unavailable(cause.exception, cause.message, 'not-applied', cause.retryAfterSeconds, { cause });
+  }
+  return undefined;
+}

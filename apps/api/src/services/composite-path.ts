@@ -1,0 +1,306 @@
+import { createHash } from 'node:crypto';
+import {
+  Rejected,
+  claimId,
+  decideClaim,
+  keptAnswer,
+  matchesComposite,
+  unclaimed,
+  type Claim,
+  type LiveService,
+} from '#domain';
+import type { Head, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } from '#events';
+import type { EventLog } from '#event-log';
+import type { StreamId } from '#read-model';
+import { mergePositions, type LogPositions } from '../position.js';
+import type { Admission } from './admission.js';
+import { living, switching, truthfully, type CommandPath } from './command-path.js';
+import type { QueryPath } from './query-path.js';
+import type { RecentStreams } from './recent-streams.js';
+import type { CompositeAnswer, CompositeElement, RequestContext } from './service.messages.js';
+import { Unavailable } from './unavailable.js';
+
+export interface CompositePathParts {
+  readonly log: EventLog;
+  readonly streams: RecentStreams;
+  readonly admission: Admission;
+  readonly commands: CommandPath;
+  readonly queries: QueryPath;
+  /** Lifetime of a service that is started without one. */
+  readonly defaultLifetime: Lifetime;
+}
+
+type Outcome = CompositeAnswer['services'][number];
+
+interface Chosen {
+  readonly service_id: string;
+  readonly created: boolean;
+}
+
+/** How often the service that was found may end before it is used. */
+const attempts = 8;
+
+/**
+ * Find-or-create of service, state and task (contract S11): a sequence of ordinary commands, each with a sub-key of the
+ * caller's key, so that a repeat after a crash in the middle finds what is there and finishes. A claim settles which
+ * service parallel calls create (design 2).
+ */
+export class CompositePath {
+  constructor(private readonly parts: CompositePathParts) {}
+
+  /** Throws as `CommandPath.execute`. What was recorded before a failing element stays. */
+  async start(
+    elements: readonly CompositeElement[],
+    createNew: boolean,
+    context: RequestContext,
+  ): Promise<CompositeAnswer> {
+    const epoch = this.parts.admission.admit('production');
+    let position: LogPositions = context.seen;
+    try {
+      return await truthfully(async () => {
+        await this.parts.streams.catchUpWith(context.seen);
+        const services: Outcome[] = [];
+        for (const [index, element] of elements.entries()) {
+          const step = new Step(
+            this.parts,
+            context,
+            epoch,
+            index,
+            (recorded) => (position = mergePositions(position, recorded)),
+          );
+          services.push(await step.run(element, createNew));
+        }
+        return { services, position };
+      });
+    } catch (error) {
+      // Part of it may be recorded: only a repeat with the same key finishes the rest and nothing twice.
+      if (error instanceof Unavailable && position.size > context.seen.size) {
+        throw new Unavailable(error.exception, error.message, 'unknown', error.retryAfterSeconds, { cause: error });
+      }
+      throw error;
+    }
+  }
+}
+
+/** One element: service, state, task. */
+class Step {
+  constructor(
+    private readonly parts: CompositePathParts,
+    private readonly context: RequestContext,
+    private readonly epoch: number,
+    private readonly index: number,
+    private readonly recorded: (position: LogPositions) => void,
+  ) {}
+
+  async run({ service, state, task, associateStateTask }: CompositeElement, createNew: boolean): Promise<Outcome> {
+    const lifetime = service.lifetime ?? this.parts.defaultLifetime;
+    const { service_id, created } = createNew
+      ? await this.create(service.start, lifetime)
+      : await this.findOrCreate(service.start, service.lifetime);
+    let outcome: Outcome = { service_id, service_created: created };
+    if (state) {
+      const { answer } = await this.execute('state', {
+        type: 'FindOrStartState',
+        data: { ...state.start, service_id },
+        ...(state.lifetime && { lifetime: state.lifetime }),
+      });
+      outcome = { ...outcome, state_id: answer.state_id!, state_created: answer.created! };
+    }
+    if (task) {
+      const parent = associateStateTask && outcome.state_id !== undefined ? { state_id: outcome.state_id } : {};
+      const { answer } = await this.execute('task', {
+        type: 'FindOrStartTask',
+        data: { ...task.start, ...parent, service_id },
+        ...(task.lifetime && { lifetime: task.lifetime }),
+      });
+      outcome = { ...outcome, task_id: answer.task_id!, task_created: answer.created! };
+    }
+    return outcome;
+  }
+
+  private async findOrCreate(start: ServiceStart, lifetime: Lifetime | undefined): Promise<Chosen> {
+    const first = await this.chosenBefore(start);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const chosen = (attempt === 0 && first) || (await this.choose(start, lifetime ?? this.parts.defaultLifetime));
+      if (chosen.created) return chosen;
+      try {
+        await this.remember(chosen.service_id, start);
+        await this.update(chosen.service_id, start, lifetime);
+        return chosen;
+      } catch (error) {
+        // It ended between the look and the command: look again.
+        if (!(error instanceof Rejected) || !endedMeanwhile.has(error.code)) throw error;
+      }
+    }
+    throw new Unavailable(
+      'OverloadedException',
+      `The service that was found ended ${attempts} times before it could be used. Try again.`,
+      'not-applied',
+    );
+  }
+
+  private async choose(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
+    const found = await this.find(start);
+    return found ? { service_id: found.service_id, created: false } : this.claim(start, lifetime);
+  }
+
+  private find(start: ServiceStart): Promise<LiveService | undefined> {
+    const owner =
+      start.customer_id !== undefined
+        ? ({ kind: 'customer', id: start.customer_id } as const)
+        : ({ kind: 'contact', id: start.contact_key! } as const);
+    const types = start.service_type === undefined ? {} : { serviceTypes: [String(start.service_type)] };
+    return this.parts.queries.newestActive({ tenant: this.context.tenant, ...owner }, types, (service) =>
+      matchesComposite(service, start),
+    );
+  }
+
+  /** Creates the service without looking for one, or finds the one that the first attempt of this request created. */
+  private async create(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
+    const isNew = this.context.idempotency === undefined;
+    const { answer, position } = await this.parts.commands.run(
+      { type: 'StartService', data: start, lifetime },
+      this.contextOf('service'),
+      this.epoch,
+      isNew,
+    );
+    this.recorded(position);
+    return { service_id: answer.service_id!, created: true };
+  }
+
+  /** Agrees with parallel calls on one service. What the claim names and is not there yet is written by whoever sees it. */
+  private async claim(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
+    const id = this.claimStream('service', claimId(start));
+    const mine = this.digestOf('service');
+    return this.parts.commands.inTurn(id, async () => {
+      for (let attempt = 0; attempt < attempts; attempt++) {
+        const { claim, head } = await this.loadClaim(id);
+        if (claim.status === 'claimed') {
+          const service = await this.finish(claim);
+          const own = mine !== undefined && claim.idempotency?.key === mine.key;
+          if (own || (service && matchesComposite(service, start)))
+            return { service_id: claim.service_id, created: own };
+        }
+        const event = decideClaim(start, lifetime, claim, mine);
+        if (!event || (await this.append(id, head, event))) {
+          await this.finish({ service_id: start.service_id, start, lifetime, ...(mine && { idempotency: mine }) });
+          return { service_id: start.service_id, created: true };
+        }
+      }
+      throw new Unavailable(
+        'OverloadedException',
+        `Others claimed ${attempts} times before this could be recorded. Try again.`,
+        'not-applied',
+      );
+    });
+  }
+
+  /** Writes the first record of a claimed service when it is missing. Undefined when the service is over. */
+  private async finish(claim: ServiceClaimed['data']): Promise<LiveService | undefined> {
+    if ((await this.serviceNow(claim.service_id)).status === 'unstarted') {
+      const { idempotency: _mine, ...rest } = this.context;
+      const context = { ...rest, ...(claim.idempotency && { idempotency: claim.idempotency }) };
+      const { start, lifetime } = claim;
+      try {
+        this.recorded(
+          (await this.parts.commands.run({ type: 'StartService', data: start, lifetime }, context, this.epoch))
+            .position,
+        );
+      } catch (error) {
+        // Somebody else who met the claim was faster.
+        if (!(error instanceof Rejected) || error.code !== 'service-already-started') throw error;
+      }
+    }
+    const service = await this.serviceNow(claim.service_id);
+    return service.status === 'active' ? service : undefined;
+  }
+
+  private async update(service_id: string, start: ServiceStart, lifetime: Lifetime | undefined): Promise<void> {
+    const { customer_id: _compared, contact_key: _comparedToo, ...change } = start;
+    await this.execute('service', {
+      type: 'UpdateService',
+      data: { ...change, service_id },
+      ...(lifetime && { lifetime }),
+    });
+  }
+
+  /** With a key: what the first attempt of this request created or found, also when it has ended since. */
+  private async chosenBefore(start: ServiceStart): Promise<Chosen | undefined> {
+    const digest = this.digestOf('service');
+    if (!digest) return undefined;
+    const created = keptAnswer(await this.serviceNow(start.service_id), digest, this.parts.log.now());
+    if (created) return { service_id: start.service_id, created: true };
+    const { claim: remembered } = await this.loadClaim(this.claimStream('request', digest.key));
+    if (remembered.status !== 'claimed') return undefined;
+    if (remembered.idempotency?.request !== digest.request) throw reused();
+    return { service_id: remembered.service_id, created: false };
+  }
+
+  /** With a key: which service this request found, so that its repeat does not look again. */
+  private async remember(service_id: string, start: ServiceStart): Promise<void> {
+    const digest = this.digestOf('service');
+    if (!digest) return;
+    const id = this.claimStream('request', digest.key);
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const { claim, head } = await this.loadClaim(id);
+      const event = decideClaim({ ...start, service_id }, this.parts.defaultLifetime, claim, digest);
+      if (!event || (await this.append(id, head, event))) return;
+    }
+  }
+
+  /** False when another process was first. */
+  private async append(id: StreamId, head: Head, event: ServiceClaimed): Promise<boolean> {
+    const { correlationId } = this.context;
+    const verdict = await this.parts.commands.append({ id, event, head, epoch: this.epoch, correlationId });
+    if (verdict.outcome === 'accepted') this.recorded(new Map([[verdict.position.partition, verdict.position.offset]]));
+    else if (verdict.reason === 'epoch') throw switching();
+    return verdict.outcome === 'accepted';
+  }
+
+  private async loadClaim(id: StreamId): Promise<{ claim: Claim; head: Head }> {
+    const { aggregate, head } = await this.parts.streams.load(id, this.parts.commands.partition(id), 'claim');
+    return { claim: aggregate.kind === 'claim' ? aggregate.claim : unclaimed, head };
+  }
+
+  private async serviceNow(service_id: string) {
+    const id = { tenant: this.context.tenant, stream: service_id };
+    return living(
+      await this.parts.streams.load(id, this.parts.commands.partition(id), 'service'),
+      this.parts.log.now(),
+    );
+  }
+
+  private async execute(part: Part, command: Parameters<CommandPath['run']>[0]) {
+    const answered = await this.parts.commands.run(command, this.contextOf(part), this.epoch);
+    this.recorded(answered.position);
+    return answered;
+  }
+
+  private contextOf(part: Part): RequestContext {
+    const { idempotency: _whole, ...context } = this.context;
+    const idempotency = this.digestOf(part);
+    return { ...context, ...(idempotency && { idempotency }) };
+  }
+
+  /** The sub-key of one command of this element. */
+  private digestOf(part: Part): IdempotencyDigest | undefined {
+    const { idempotency } = this.context;
+    return idempotency && { key: digest(`${idempotency.key}/${this.index}/${part}`), request: idempotency.request };
+  }
+
+  private claimStream(kind: 'service' | 'request', text: string): StreamId {
+    return {
+      tenant: this.context.tenant,
+      stream: `claim-${digest(JSON.stringify([kind, this.context.tenant, text]))}`,
+    };
+  }
+}
+
+type Part = 'service' | 'state' | 'task';
+
+const endedMeanwhile: ReadonlySet<string> = new Set(['service-not-found', 'service-already-completed']);
+
+const reused = (): Rejected =>
+  new Rejected('idempotency-key-reused', 'This Idempotency-Key came before with another method, path or body');
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
