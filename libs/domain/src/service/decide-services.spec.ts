@@ -16,6 +16,7 @@ import {
 
 type Data<Type extends ServiceCommand['type']> = Extract<ServiceCommand, { type: Type }>['data'];
 
+const { contact_key } = serviceStarted().data;
 const notFound = `There are no service found for : ${service_id}`;
 
 describe('starting a service', () => {
@@ -171,10 +172,17 @@ describe('ending a service', () => {
           disposition_desc: 'all well',
           session_id: 's',
           extensions: { survey: 5 },
+          contact_key,
         }),
       ));
   it('is possible while states and tasks are active', () =>
-    given(serviceStarted(), stateStarted('s1'), taskStarted('t1')).when(end()).thenRecords(serviceEnded()));
+    given(serviceStarted(), stateStarted('s1'), taskStarted('t1'))
+      .when(end())
+      .thenRecords(serviceEnded({ contact_key })));
+  it('names the owner as of now, whose lists change', () =>
+    given(serviceStarted(), serviceAssociated({ contact_key: 'new', previous_contact_key: contact_key }))
+      .when(end())
+      .thenRecords(serviceEnded({ customer_id: 'C-1', contact_key: 'new' })));
   it('is answered with the id', () => given(serviceStarted()).when(end()).thenAnswers({ service_id }));
   it('is refused the second time, with the time of the first', () =>
     given(serviceStarted(), serviceEnded({ timestamp: at(44) }))
