@@ -1,1 +1,3 @@
+export * from './list-entries.js';
 export * from './read-model.js';
+export * from './refused-start.js';

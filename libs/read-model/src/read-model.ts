@@ -7,7 +7,8 @@ export interface StreamId {
 }
 
 /** What a stream folds to: the row's content. */
-export type Aggregate = { readonly kind: 'service'; readonly service: Service } | { readonly kind: 'claim'; readonly claim: Claim };
+export type Aggregate =
+  { readonly kind: 'service'; readonly service: Service } | { readonly kind: 'claim'; readonly claim: Claim };
 
 /** One row per stream, fed by that stream alone. */
 export interface StreamRow extends StreamId {
@@ -26,7 +27,7 @@ export interface Owner {
   readonly id: string;
 }
 
-/** The order of every list (contract 0.3, 32): `started.timestamp`, then recorded time, then id. */
+/** The order of every list (contract 0.3, 32): `started.timestamp`, then recorded time, then the bytes of the id. */
 export interface ListPlace {
   /** Epoch milliseconds. */
   readonly started: number;
@@ -84,11 +85,18 @@ export abstract class ReadModel {
 
   /**
    * Writes the row and moves its list entries. New entries first, then the removal of old ones, the row last: a crash
-   * in the middle leaves candidates too many, never one too few, and the same save again completes it.
+   * in the middle leaves candidates too many, never one too few, and the same save again completes it. The row of the
+   * record before has been saved, by whomever; a row without `parkedAtVersion` ends a parking at this record or before.
    */
-  abstract save(row: StreamRow, lists: { readonly insert: readonly ListEntry[]; readonly remove: readonly ListEntry[] }): Promise<void>;
+  abstract save(
+    row: StreamRow,
+    lists: { readonly insert: readonly ListEntry[]; readonly remove: readonly ListEntry[] },
+  ): Promise<void>;
 
-  /** Marks a row as parked at this version; creates it when there is none. `offset`: of the record that was not projected. */
+  /**
+   * Marks a row as parked at this version. `offset`: of the record that was not projected. Creates the row when there is
+   * none: unstarted, version 0, offset -1.
+   */
   abstract park(id: StreamId, version: number, offset: number): Promise<void>;
 
   /** By partition; a partition without one is missing. */
