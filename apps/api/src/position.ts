@@ -12,7 +12,8 @@ export function parsePositions(header: string | undefined): LogPositions {
   if (header === undefined) return positions;
   for (const part of header.split(',')) {
     const match = /^\s*(?:([sp])(\d{1,5})|(c)):(\d{1,15})\s*$/.exec(part);
-    if (!match) throw new MalformedPosition(`X-CS-Position is malformed at '${part.slice(0, 40)}': expected for example s3:1234`);
+    if (!match)
+      throw new MalformedPosition(`X-CS-Position is malformed at '${part.slice(0, 40)}': expected for example s3:1234`);
     if (match[1] === 's') {
       const partition = Number(match[2]);
       positions.set(partition, Math.max(positions.get(partition) ?? 0, Number(match[4])));

@@ -250,6 +250,13 @@ export class Arbiter extends EventLog {
   /** One record of the tail. Synchronous: whoever is answered afterwards finds the listener informed. */
   private read(record: LogRecord): void {
     const place = this.place(record.partition);
+    if (record.offset < place.next) return;
+    if (record.offset > place.next) {
+      const { partition, offset } = record;
+      return this.options.onFatal(
+        new Error(`partition ${partition}: offset ${offset} came where ${place.next} was due`),
+      );
+    }
     place.next = record.offset + 1;
     this.latest = Math.max(this.latest, record.recordedAt);
     if (record.kind === 'fence') place.epoch = fenced(place.epoch, record.epoch);

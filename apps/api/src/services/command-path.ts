@@ -33,6 +33,8 @@ export interface CommandPathParts {
   readonly log: EventLog;
   readonly streams: RecentStreams;
   readonly admission: Admission;
+  /** Back-pressure: throws `Unavailable` when the projector is too far behind. */
+  readonly refuseWhenBehind: () => void;
   readonly newEventId: () => string;
 }
 
@@ -59,6 +61,7 @@ export class CommandPath {
   /** Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`. */
   async execute(command: ServiceCommand, context: RequestContext): Promise<CommandAnswer> {
     const epoch = this.parts.admission.admit('production');
+    this.parts.refuseWhenBehind();
     return truthfully(async () => {
       await this.parts.streams.catchUpWith(context.seen);
       // Without a key and of the server's own form, the id was made for this very request.

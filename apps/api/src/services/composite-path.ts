@@ -24,6 +24,8 @@ export interface CompositePathParts {
   readonly log: EventLog;
   readonly streams: RecentStreams;
   readonly admission: Admission;
+  /** Back-pressure: throws `Unavailable` when the projector is too far behind. */
+  readonly refuseWhenBehind: () => void;
   readonly commands: CommandPath;
   readonly queries: QueryPath;
   /** Lifetime of a service that is started without one. */
@@ -55,6 +57,7 @@ export class CompositePath {
     context: RequestContext,
   ): Promise<CompositeAnswer> {
     const epoch = this.parts.admission.admit('production');
+    this.parts.refuseWhenBehind();
     let position: LogPositions = context.seen;
     try {
       return await truthfully(async () => {

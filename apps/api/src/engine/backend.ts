@@ -1,0 +1,17 @@
+import type { EventLog } from '#event-log';
+import type { ReadModel } from '#read-model';
+
+/** The pair of adapters that an engine stands on, opened and checked. */
+export interface Backend {
+  readonly log: EventLog;
+  readonly readModel: ReadModel;
+  /** Tells the projector that there is something new, when it cannot see that by itself. */
+  readonly committed?: () => void;
+  close(): Promise<void>;
+}
+
+export interface BackendHooks {
+  readonly onFatal: (error: Error) => void;
+  readonly onBatch: (records: number) => void;
+  readonly onBarrier: (ms: number) => void;
+}

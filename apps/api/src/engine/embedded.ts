@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { EmbeddedEventLog } from '#event-log/embedded';
+import type { Logger } from '#operations';
+import { EmbeddedReadModel } from '#read-model/embedded';
+import type { ApiOptions } from '../api.options.js';
+import type { Backend, BackendHooks } from './backend.js';
+
+const projectorProgram = new URL('../../../projector/src/main.js', import.meta.url);
+
+/** Local disk. The projector runs in a thread of this process, or as a process of its own on the same folder. */
+export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: BackendHooks): Promise<Backend> {
+  // The projector makes the file that this process reads, so it comes first.
+  const projector = options.projectorInside ? new ProjectorThread(logger, hooks.onFatal) : undefined;
+  const opened: { close(): Promise<void> }[] = projector ? [projector] : [];
+  const close = async () => {
+    for (const part of opened.reverse()) await part.close();
+  };
+  try {
+    const readModel = await EmbeddedReadModel.open({ directory: options.dataDir, readOnly: true });
+    opened.unshift(readModel);
+    const checkpoints = await readModel.checkpoints();
+    const { dataDir: directory, partitions } = options;
+    const log = await EmbeddedEventLog.open({ directory, partitions, checkpoints });
+    opened.push(log);
+    return { log, readModel, close, ...(projector && { committed: () => projector.wake() }) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The projector's program as a worker thread: woken by a message, and never ended but by one. */
+class ProjectorThread {
+  private readonly worker = new Worker(projectorProgram, { name: 'projector' });
+  private readonly ended = once(this.worker, 'exit');
+  private waking = false;
+  private closing = false;
+
+  constructor(logger: Logger, onFatal: (error: Error) => void) {
+    this.worker.on('error', (error) => {
+      logger.error({ error }, 'the projector failed');
+      if (!this.closing) onFatal(error);
+    });
+    this.worker.on('exit', (code) => {
+      if (!this.closing) onFatal(new Error(`the projector ended with code ${code}`));
+    });
+  }
+
+  /** One message for all records of this turn of the event loop. */
+  wake(): void {
+    if (this.waking) return;
+    this.waking = true;
+    setImmediate(() => {
+      this.waking = false;
+      this.worker.postMessage('committed');
+    });
+  }
+
+  async close(): Promise<void> {
+    this.closing = true;
+    this.worker.postMessage('stop');
+    await this.ended;
+  }
+}

@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { SystemClock, type EventLog } from '#event-log';
+import { Readiness, retryUntilUp, type Logger } from '#operations';
+import { ApiOptions } from '../api.options.js';
+import { Admission, type Mode } from '../services/admission.js';
+import { CommandPath } from '../services/command-path.js';
+import { CompositePath } from '../services/composite-path.js';
+import { QueryPath } from '../services/query-path.js';
+import { RecentStreams } from '../services/recent-streams.js';
+import { Unavailable } from '../services/unavailable.js';
+import { lifetimeOf } from '../services/lifetimes.js';
+import { Instruments } from './instruments.js';
+import type { Backend, BackendHooks } from './backend.js';
+import { ProjectorProgress } from './projector-progress.js';
+
+export const LOGGER = Symbol('logger');
+
+/** What handlers work with once log and read model are there. */
+export interface Running {
+  readonly commands: CommandPath;
+  readonly composites: CompositePath;
+  readonly queries: QueryPath;
+  readonly backend: Backend;
+  readonly progress: ProjectorProgress;
+}
+
+/** Until the server mode is a replicated state, every process is in production from its start, in epoch 0. */
+class AlwaysProduction extends Admission {
+  override admit(_mode: Mode): number {
+    return 0;
+  }
+}
+
+/**
+ * Log, read model and everything between them and the handlers. Comes up in the background, however long Kafka or
+ * Cassandra take; until then requests are told to come back.
+ */
+@Injectable()
+export class Engine {
+  private state: Running | undefined;
+  private readonly stopping = new AbortController();
+  private starting: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly options: ApiOptions,
+    private readonly readiness: Readiness,
+    private readonly instruments: Instruments,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Throws `Unavailable` until the engine is up. */
+  running(): Running {
+    if (this.state) return this.state;
+    throw new Unavailable(
+      'ServiceUnavailableException',
+      'The server is still connecting to its event log. Try again.',
+      'not-applied',
+      1,
+    );
+  }
+
+  /** Tries for ever, with a log line for each attempt; a refused start ends the process. */
+  start(): Promise<void> {
+    this.starting = retryUntilUp('event log and read model', () => this.open(), {
+      log: this.logger,
+      signal: this.stopping.signal,
+      onFailure: (reason) => this.readiness.notReady('engine', reason),
+    }).then(
+      (running) => {
+        this.state = running;
+        this.readiness.ready('engine');
+      },
+      (error: unknown) => {
+        if (!this.stopping.signal.aborted) throw error;
+      },
+    );
+    return this.starting;
+  }
+
+  /** To be called when no request is under way any more. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.starting;
+    await this.shut(this.state);
+  }
+
+  private async shut(running: Running | undefined): Promise<void> {
+    this.state = undefined;
+    await running?.progress.stop();
+    await running?.backend.close();
+  }
+
+  private async open(): Promise<Running> {
+    const backend = await this.openBackend({
+      onFatal: (error) => this.end(error),
+      onBatch: (records) => this.instruments.batch(records),
+      onBarrier: (ms) => this.instruments.barrier(ms),
+    });
+    try {
+      return await this.assemble(backend);
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
+  }
+
+  private async openBackend(hooks: BackendHooks): Promise<Backend> {
+    // Each engine loads its own drivers only.
+    if (this.options.engine === 'embedded') {
+      const { openEmbedded } = await import('./embedded.js');
+      return openEmbedded(this.options, this.logger, hooks);
+    }
+    const { openDistributed } = await import('./distributed.js');
+    return openDistributed(this.options, hooks);
+  }
+
+  private async assemble(backend: Backend): Promise<Running> {
+    const { log, readModel } = backend;
+    const { options } = this;
+    const clock = new SystemClock();
+    const streams = new RecentStreams(log, readModel, clock, {
+      knownBytes: options.knownStreamsMib * 1024 * 1024,
+      rowPatienceMs: options.rowPatienceMs,
+    });
+    const progress = new ProjectorProgress({
+      log,
+      readModel,
+      streams,
+      clock,
+      everyMs: options.progressEveryMs,
+      maxLagRecords: options.maxLagRecords,
+      onLook: (error) => this.looked(error),
+      onLostWrites: (partition) =>
+        void this.startAgain(`the checkpoint of partition ${partition} went back: the read model lost writes`),
+    });
+    await log.follow(await readModel.checkpoints(), (record, epoch) => {
+      streams.listen(record, epoch);
+      this.instruments.read(record, epoch);
+      backend.committed?.();
+    });
+    await progress.start();
+    this.watchLag(log, progress);
+    const admission = new AlwaysProduction();
+    const { refuseWhenBehind } = progress;
+    const commands = new CommandPath({ log, streams, admission, refuseWhenBehind, newEventId: randomUUID });
+    const queries = new QueryPath({ log, readModel, streams, admission });
+    const defaultLifetime = lifetimeOf(options.expiration);
+    const composites = new CompositePath({
+      log,
+      streams,
+      admission,
+      refuseWhenBehind,
+      commands,
+      queries,
+      defaultLifetime,
+    });
+    return { commands, composites, queries, backend, progress };
+  }
+
+  private watchLag(log: EventLog, progress: ProjectorProgress): void {
+    this.instruments.watchLag(() => Array.from({ length: log.partitions }, (_, partition) => progress.lag(partition)));
+  }
+
+  private looked(error: unknown): void {
+    if (error === undefined) this.readiness.ready('read-model');
+    else this.readiness.notReady('read-model', error instanceof Error ? error.message : String(error));
+  }
+
+  /** What this process knows began too late: everything is opened again from the checkpoints as they are now. */
+  private async startAgain(reason: string): Promise<void> {
+    if (!this.state) return;
+    this.logger.error({ reason }, 'starting the engine again');
+    this.readiness.notReady('engine', reason);
+    await this.shut(this.state);
+    if (!this.stopping.signal.aborted) await this.start();
+  }
+
+  /** The tail has a hole: this process no longer knows the truth and cannot find out by itself. */
+  private end(error: Error): never {
+    this.logger.fatal({ error }, 'the tail of the event log cannot go on');
+    process.exit(1);
+  }
+}
