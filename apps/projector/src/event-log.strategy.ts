@@ -1,0 +1,121 @@
+import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
+import { isObservable, lastValueFrom } from 'rxjs';
+import type { RecordedEvent } from '#events';
+import type { Clock, LogReader, Subscription } from '#event-log';
+import { StoreWentBack, type Delivery, type Projection } from './projection/projection.js';
+
+/** Handles records whose type this program does not know: only their handler can tell whether they count. */
+export const ANY_OTHER_TYPE = '*';
+
+/** All projector processes share the partitions. */
+const GROUP = 'projector';
+
+export interface EventLogStrategyOptions {
+  readonly log: LogReader;
+  readonly projection: Pick<Projection, 'checkpoint' | 'handle' | 'verify' | 'close'>;
+  readonly clock: Clock;
+  /** How often an idle projector asks whether the store still has what it acknowledged, ms. */
+  readonly verifyEveryMs: number;
+  /** Whether the store answered that question. */
+  readonly onVerified: (error?: Error) => void;
+  /** The log cannot be read any further: the process must end. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/**
+ * Brings the records of the event log to Nest's handlers. The promise of a handler is the acknowledgement: its stream's
+ * next record comes after it, and the checkpoint moves when the whole batch is done.
+ */
+export class EventLogStrategy extends Server implements CustomTransportStrategy {
+  override readonly transportId = Symbol('event-log');
+  /** Nest leaves errors to us, as they are. */
+  override readonly propagatesEventHandlerErrors = true;
+  /** Resolved once: looking handlers up by pattern costs more than everything else here. */
+  private readonly handlers = new Map<string, MessageHandler<RecordedEvent, Delivery>>();
+  private subscription: Subscription | undefined;
+  private verifying: Promise<void> = Promise.resolve();
+  private cancelVerification = (): void => undefined;
+  private closed = false;
+
+  constructor(private readonly options: EventLogStrategyOptions) {
+    super();
+  }
+
+  override async listen(ready: (error?: unknown) => void): Promise<void> {
+    try {
+      for (const [pattern, handler] of this.messageHandlers) {
+        // Nest would run both at once and go on when the first of them fails.
+        if (handler.next) throw new Error(`the event ${pattern} has two handlers, one must call the other`);
+        this.handlers.set(pattern, handler);
+      }
+      this.subscription = await this.subscribe();
+      this.verifyLater();
+      ready();
+    } catch (error) {
+      ready(error);
+    }
+  }
+
+  /** Resolves once the batches in flight are done; Nest asks more than once. */
+  override async close(): Promise<void> {
+    this.closed = true;
+    this.cancelVerification();
+    this.options.projection.close();
+    await this.verifying;
+    await this.subscription?.close();
+    this.subscription = undefined;
+  }
+
+  override on(event: string): never {
+    throw new Error(`the event log has no event ${event} to listen to`);
+  }
+
+  override unwrap<T>(): T {
+    return this.options.log as T;
+  }
+
+  private subscribe(): Promise<Subscription> {
+    const { log, projection, onFatal } = this.options;
+    return log.subscribe({
+      group: GROUP,
+      checkpoint: (partition) => projection.checkpoint(partition),
+      handle: (batch) => projection.handle(batch, (record, delivery) => this.dispatch(record, delivery)),
+      onFatal,
+    });
+  }
+
+  private async dispatch(record: RecordedEvent, delivery: Delivery): Promise<void> {
+    const handler = this.handlers.get(record.type) ?? this.handlers.get(ANY_OTHER_TYPE);
+    if (!handler) throw new Error(`no handler for the event ${record.type}`);
+    const result: unknown = await handler(record, delivery);
+    if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+  }
+
+  private verifyLater(): void {
+    if (this.closed) return;
+    this.cancelVerification = this.options.clock.after(this.options.verifyEveryMs, () => {
+      this.verifying = this.verify().finally(() => this.verifyLater());
+    });
+  }
+
+  /** A store that lost acknowledged rows while nothing was recorded: a new subscription begins at its checkpoint. */
+  private async verify(): Promise<void> {
+    try {
+      await this.options.projection.verify();
+      this.options.onVerified();
+    } catch (error) {
+      this.options.onVerified(error as Error);
+      if (error instanceof StoreWentBack) await this.subscribeAgain();
+    }
+  }
+
+  private async subscribeAgain(): Promise<void> {
+    await this.subscription?.close();
+    this.subscription = undefined;
+    try {
+      this.subscription = await this.subscribe();
+    } catch (error) {
+      this.options.onVerified(error as Error); // tried again with the next verification
+    }
+  }
+}
