@@ -1,0 +1,57 @@
+import { Catch, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '#operations';
+import { errorBody, onTheWire } from './on-the-wire.js';
+import { Refused } from './refused.js';
+import type { Routes } from './routes.js';
+
+const changing: ReadonlySet<string> = new Set(['POST', 'PUT', 'DELETE', 'PATCH']);
+
+/** Answers every error, whoever threw it: Fastify, Nest, a controller, a handler behind the buses. */
+@Catch()
+export class ErrorsFilter implements ExceptionFilter {
+  constructor(
+    private readonly routes: Routes,
+    private readonly unknownIdStatus: 404 | 400,
+    private readonly log: Logger,
+  ) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+
+  answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    // Nest says so of a URL that no route matches; nothing of ours throws it.
+    if (error instanceof NotFoundException) return this.answerUnrouted(request, reply);
+    const { method } = request;
+    const answer = onTheWire(error, { unknownIdStatus: this.unknownIdStatus, changes: changing.has(method) });
+    if (answer.unexpected) {
+      const correlationId = request.sent?.correlationId;
+      this.log.error(
+        { correlationId, method, route: request.routeOptions.url, error },
+        'a request failed unexpectedly',
+      );
+    }
+    if (reply.sent) return;
+    const { contentType, body } = errorBody(answer, request.headers.accept);
+    void reply.status(answer.status).headers(answer.headers).header('Content-Type', contentType).send(body);
+  }
+
+  private answerUnrouted(request: FastifyRequest, reply: FastifyReply): void {
+    const allowed = this.routes.allowed(request.url);
+    const Allow = allowed.join(', ');
+    if (allowed.length === 0) {
+      this.answer(
+        new Refused('no-such-route', `There is no resource at ${request.method} of this path`),
+        request,
+        reply,
+      );
+    } else if (request.method === 'OPTIONS') {
+      void reply.status(204).header('Allow', Allow).send();
+    } else {
+      const message = `The method ${request.method} is not allowed here: ${Allow}`;
+      this.answer(new Refused('no-such-method', message, { Allow }), request, reply);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IdempotencyDigest } from '#events';
+import { formatPositions, mergePositions, nothingSeen, parsePositions, type LogPositions } from '../position.js';
+import type { RequestContext } from '../services/service.messages.js';
+import type { SentBody } from './json-body.js';
+import { QueryParameters } from './query-parameters.js';
+import { Refused } from './refused.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Missing only when Fastify itself could not read the request's path. */
+    sent?: SentRequest;
+  }
+}
+
+export interface UrlPrefixes {
+  /** Of the routes, without a slash at the end: `/genesys/1/cs`. */
+  readonly base: string;
+  /** Other prefixes under which the same routes are served; the longest one that fits is taken. */
+  readonly extra: readonly string[];
+}
+
+/** Correlation ids go into record headers. */
+const goodCorrelationId = /^[\x21-\x7e]{1,128}$/;
+const goodIdempotencyKey = /^[\x20-\x7e]{1,255}$/;
+
+/** What came with a request beside path and body, and the headers that its answer carries. */
+export class SentRequest {
+  readonly correlationId: string;
+  /** Of the URL as it was sent; answers' `Location` and `Link` carry it. */
+  readonly prefix: string;
+  private positions: LogPositions = nothingSeen;
+
+  constructor(
+    private readonly request: FastifyRequest,
+    private readonly reply: FastifyReply,
+    private readonly tenant: string,
+    prefixes: UrlPrefixes,
+  ) {
+    const given = request.headers['x-correlation-id'];
+    this.correlationId = typeof given === 'string' && goodCorrelationId.test(given) ? given : randomUUID();
+    this.prefix = prefixOf(request.originalUrl, prefixes) ?? prefixes.base;
+    reply.header('X-Correlation-Id', this.correlationId);
+  }
+
+  /** Reads what must be readable before any work is done. Throws `Refused` or `MalformedPosition`. */
+  read(): void {
+    this.query = new QueryParameters(queryText(this.request.url));
+    const seen = this.request.headers['x-cs-position'];
+    if (seen === undefined) return;
+    this.positions = parsePositions(Array.isArray(seen) ? seen.join(',') : seen);
+    this.reply.header('X-CS-Position', formatPositions(this.positions));
+  }
+
+  query = new QueryParameters('');
+
+  /** For the buses. Throws `Refused` for a bad `Idempotency-Key`. */
+  get context(): RequestContext {
+    const idempotency = this.idempotency();
+    return {
+      tenant: this.tenant,
+      correlationId: this.correlationId,
+      seen: this.positions,
+      ...(idempotency && { idempotency }),
+    };
+  }
+
+  /** Says where in the log the answer stands: not before what the caller has seen. */
+  answeredAt(position: LogPositions): void {
+    this.positions = mergePositions(this.positions, position);
+    this.reply.header('X-CS-Position', formatPositions(this.positions));
+  }
+
+  /** `Location`: a path with the prefix of the request (contract 0.3, 20). */
+  location(...segments: readonly string[]): void {
+    this.reply.header('Location', [this.prefix, ...segments.map(encodeURIComponent)].join('/'));
+  }
+
+  /** `Link` to the next page: the same URL with another cursor. */
+  nextPage(cursor: string): void {
+    const [path] = this.request.originalUrl.split('?') as [string];
+    this.reply.header('Link', `<${path}?${this.query.with('page', cursor)}>; rel="next"`);
+  }
+
+  private idempotency(): IdempotencyDigest | undefined {
+    const { method, headers } = this.request;
+    const key = headers['idempotency-key'];
+    if (key === undefined || (method !== 'POST' && method !== 'PUT')) return undefined;
+    if (typeof key !== 'string' || !goodIdempotencyKey.test(key)) {
+      throw new Refused('unreadable', 'Idempotency-Key must be 1 to 255 printable characters');
+    }
+    const body = this.request.body as SentBody | undefined;
+    return {
+      key: digest(this.tenant, '\n', key),
+      request: digest(method, ' ', this.pathWithinPrefix(), '\n', body?.bytes ?? ''),
+    };
+  }
+
+  /** The same for every prefix and with or without a slash at the end. */
+  private pathWithinPrefix(): string {
+    const [path] = this.request.originalUrl.split('?') as [string];
+    return path.slice(this.prefix.length).replace(/\/$/, '');
+  }
+}
+
+/** The prefix under which this URL was sent; undefined for a URL of no prefix. */
+export function prefixOf(url: string, { base, extra }: UrlPrefixes): string | undefined {
+  return [base, ...extra]
+    .filter((prefix) => url === prefix || url.startsWith(`${prefix}/`) || url.startsWith(`${prefix}?`))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+const queryText = (url: string): string => {
+  const at = url.indexOf('?');
+  return at === -1 ? '' : url.slice(at + 1);
+};
+
+function digest(...parts: readonly (string | Buffer)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('base64url');
+}
+
+/** The {@link SentRequest} of a handler's call. */
+export const Sent = createParamDecorator((_data: unknown, context: ExecutionContext): SentRequest => {
+  const { sent } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (!sent) throw new Error('the server was not made by createServer');
+  return sent;
+});

@@ -1,0 +1,150 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Histogram } from 'prom-client';
+import { registry, type Logger } from '#operations';
+import { ErrorsFilter } from './errors.filter.js';
+import type { SentBody } from './json-body.js';
+import { errorBody, onTheWire } from './on-the-wire.js';
+import { Refused } from './refused.js';
+import { Routes } from './routes.js';
+import { prefixOf, SentRequest, type UrlPrefixes } from './sent-request.js';
+
+export interface ServerOptions {
+  readonly prefixes: UrlPrefixes;
+  readonly tenant: string;
+  readonly maxBodyBytes: number;
+  readonly unknownIdStatus: 404 | 400;
+  readonly log: Logger;
+}
+
+/** Node takes no longer URL; a contact key of 1024 bytes, percent-encoded, is well within. */
+const LONGEST_PARAMETER = 16 * 1024;
+const JSON_TYPE = 'application/json;charset=UTF-8';
+
+const latency = new Histogram({
+  name: 'cs_http_request_seconds',
+  help: 'Time from a request to the end of its answer, by route pattern and status.',
+  labelNames: ['method', 'route', 'status'] as const,
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  registers: [registry],
+});
+
+/**
+ * Fastify below Nest, reading and refusing requests as the contract says (0.3, 29 and 30). The filter answers what Nest
+ * and its controllers throw; the same form is used where Nest is not reached.
+ */
+export function createServer(options: ServerOptions): {
+  adapter: FastifyAdapter;
+  errors: ErrorsFilter;
+  routes: Routes;
+} {
+  const { prefixes, maxBodyBytes, log } = options;
+  const routes = new Routes();
+  const errors = new ErrorsFilter(routes, options.unknownIdStatus, log);
+  const adapter = new FastifyAdapter({
+    bodyLimit: maxBodyBytes,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: LONGEST_PARAMETER, querystringParser: () => ({}) },
+    // An open connection is served until the server is closed: what arrives on it is not refused.
+    return503OnClosing: false,
+    rewriteUrl: ({ url = '/' }) => withBase(url, prefixes),
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      errors.answer(error, request, reply),
+    clientErrorHandler: answerUnparsable,
+  });
+  const server: FastifyInstance = adapter.getInstance();
+  readBodiesAsBytes(server, maxBodyBytes);
+  server.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) routes.add({ method: one, pattern: url });
+  });
+  server.decorateRequest('sent');
+  server.addHook('onRequest', (request, reply, done) => {
+    request.sent = new SentRequest(request, reply, options.tenant, prefixes);
+    try {
+      refuseEmptySegments(request.url);
+      request.sent.read();
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  server.addHook('preSerialization', (_request, reply, payload, done) => {
+    if (!reply.hasHeader('Content-Type')) reply.header('Content-Type', JSON_TYPE);
+    done(null, payload);
+  });
+  server.addHook('onResponse', (request, reply, done) => {
+    const { method } = request;
+    const route = request.routeOptions.url ?? 'none';
+    latency.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    const { sent } = request;
+    log.debug(
+      { method, route, status: reply.statusCode, ms: reply.elapsedTime, correlationId: sent?.correlationId },
+      'answered',
+    );
+    done();
+  });
+  return { adapter, errors, routes };
+}
+
+/** Routes stand under the base path; another prefix is put in its place. */
+function withBase(url: string, prefixes: UrlPrefixes): string {
+  const prefix = prefixOf(url, prefixes);
+  return prefix === undefined || prefix === prefixes.base ? url : prefixes.base + url.slice(prefix.length);
+}
+
+/**
+ * Whatever its content type is, a body is kept as bytes for the pipe that knows what is to be read. The header is taken
+ * away because Fastify would refuse a body that names a type which it cannot parse.
+ */
+function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number): void {
+  const types = new WeakMap<FastifyRequest, string>();
+  server.addHook('onRequest', (request, _reply, done) => {
+    const type = request.raw.headers['content-type'];
+    if (type !== undefined) {
+      types.set(request, type);
+      delete request.raw.headers['content-type'];
+    }
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      return done(new Refused('not-json', `The content encoding ${encoding.slice(0, 60)} is not known here`));
+    }
+    done();
+  });
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer', bodyLimit: maxBodyBytes },
+    (request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body: SentBody) => void) => {
+      const contentType = types.get(request);
+      done(null, { bytes, ...(contentType !== undefined && { contentType }) });
+    },
+  );
+}
+
+function refuseEmptySegments(url: string): void {
+  const [path] = url.split('?') as [string];
+  if (path.includes('//')) throw new Refused('unreadable', 'The path holds an empty segment');
+}
+
+const clientErrorStatus: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** Node could not read the request at all: no Fastify request exists, the answer is written to the socket. */
+function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const status = clientErrorStatus[error.code ?? ''] ?? 400;
+  const reason = STATUS_CODES[status] ?? 'Bad Request';
+  const refusal = Object.assign(new Error(`The request cannot be read: ${reason}`), { statusCode: status });
+  const { contentType, body } = errorBody(onTheWire(refusal, { unknownIdStatus: 404, changes: false }), undefined);
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status} ${reason}\r\nContent-Type: ${contentType}\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}
