@@ -1,6 +1,7 @@
 import type { DomainEvent, EventEnvelope, RecordedEvent } from './envelope.js';
 import type { ClaimEvent } from './claim.events.js';
 import type { ServiceEvent } from './service.events.js';
+import { keepsPromise } from './promises.js';
 import { upcast } from './upcasters.js';
 
 /** The schema version in which this program writes each event type. A missing type does not compile. */
@@ -47,17 +48,26 @@ export function decode(record: Pick<RecordedEvent, 'type' | 'schemaVersion' | 'v
   if (!isKnown(type) || schemaVersion > schemaVersions[type]) {
     throw new NewerSchema(`event type ${type} version ${schemaVersion} is newer than this program`);
   }
+  if (!Number.isInteger(schemaVersion) || schemaVersion < 1) {
+    throw new Undecodable(`there is no version ${schemaVersion} of ${type}`);
+  }
+  const data = upcast(type, schemaVersion, parse(type, value));
+  if (!keepsPromise(type, data)) throw new Undecodable(`the value is not that of a ${type}`);
+  return { type, data } as DomainEvent;
+}
+
+function parse(type: string, value: string): object {
   let data: unknown;
   try {
     data = JSON.parse(value);
   } catch (cause) {
     throw new Undecodable(`the value of a ${type} is not JSON`, { cause });
   }
-  if (typeof data !== 'object' || data === null || Array.isArray(data))
-    throw new Undecodable(`the value of a ${type} is not an object`);
-  return upcast(type, schemaVersion, data) as DomainEvent;
+  if (typeof data !== 'object' || data === null) throw new Undecodable(`the value of a ${type} is not an object`);
+  return data;
 }
 
+/** The record as a decoded event in its envelope. Throws as {@link decode}. */
 export function open(record: RecordedEvent): EventEnvelope {
   return { event: decode(record), record };
 }

@@ -33,10 +33,12 @@ export function advance(
   return { version, expiresAt: lifetime.until };
 }
 
-/** Header text of a lifetime, for example `slide=157680000`. */
+/** Header text of a lifetime, for example `slide=157680000`. Throws a `RangeError` for what could not be read back. */
 export function formatLifetime(lifetime: Lifetime): string {
   const [[kind, amount]] = Object.entries(lifetime) as [[string, number]];
-  return `${kind}=${amount}`;
+  const text = `${kind}=${amount}`;
+  if (parseLifetime(text) === undefined) throw new RangeError(`${text} is not a lifetime`);
+  return text;
 }
 
 /** Inverse of {@link formatLifetime}; undefined for any other text. */

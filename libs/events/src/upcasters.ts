@@ -8,6 +8,6 @@ type Upcaster = (data: object) => object;
  */
 const upcasters: Partial<Record<DomainEvent['type'], readonly Upcaster[]>> = {};
 
-export function upcast(type: DomainEvent['type'], schemaVersion: number, data: object): { type: string; data: object } {
-  return { type, data: (upcasters[type] ?? []).slice(schemaVersion - 1).reduce((shape, next) => next(shape), data) };
-}
+/** The data of a stored event in the shape of today. */
+export const upcast = (type: DomainEvent['type'], schemaVersion: number, data: object): object =>
+  (upcasters[type] ?? []).slice(schemaVersion - 1).reduce((shape, next) => next(shape), data);
