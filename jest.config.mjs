@@ -1,6 +1,12 @@
+import { existsSync } from 'node:fs';
+
+const FOLDERS = ['apps', 'libs', 'scripts', 'simulation', 'tools'];
+
 /** One configuration for every level; `npm test` chooses the levels by file name (.spec, .int.spec, .e2e.spec). */
 export default {
-  roots: ['<rootDir>/apps', '<rootDir>/libs', '<rootDir>/simulation'],
+  roots: FOLDERS.filter((folder) => existsSync(new URL(folder, import.meta.url))).map(
+    (folder) => `<rootDir>/${folder}`,
+  ),
   testEnvironment: 'node',
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],

@@ -356,8 +356,10 @@ const line = ({ name, address, proxiedAddress, pid, home }) =>
 /** All at once; the first problem is thrown after all have ended. */
 async function each(names, action) {
   const results = await Promise.allSettled(names.map(action));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-  return results.map((result) => result.value);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }
 
 async function run(names, optionsFor) {
@@ -385,7 +387,7 @@ const integer = (option, text) => {
 };
 
 async function main(args) {
-  const string = /** @type {const} */ ({ type: 'string' });
+  const string = /** @type {const} */ ({ type: 'string', multiple: false });
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -401,18 +403,21 @@ async function main(args) {
   });
   if (values.help) return console.log(HELP);
   const [action = 'run', only, ...rest] = positionals;
-  if ((only !== undefined && !brokerNames.includes(only)) || rest.length > 0) throw new BrokerProblem(HELP);
-  const names = only === undefined ? brokerNames : [only];
-  const sync = values['cassandra-sync'];
-  if (sync !== undefined && !cassandra.commitLogSyncs.includes(sync)) {
-    throw new BrokerProblem(`--cassandra-sync ${sync}: one of ${cassandra.commitLogSyncs.join(', ')}`);
+  const names = only === undefined ? brokerNames : brokerNames.filter((name) => name === only);
+  if (names.length === 0 || rest.length > 0) throw new BrokerProblem(HELP);
+  const sync = cassandra.commitLogSyncs.find((mode) => mode === values['cassandra-sync']);
+  if (values['cassandra-sync'] !== undefined && sync === undefined) {
+    throw new BrokerProblem(
+      `--cassandra-sync ${values['cassandra-sync']}: one of ${cassandra.commitLogSyncs.join(', ')}`,
+    );
   }
   const optionsFor = (name) => {
-    const [portOption, proxyPort] = [`${name}-port`, values['kafka-proxy-port']];
+    const port = name === 'kafka' ? values['kafka-port'] : values['cassandra-port'];
+    const proxyPort = values['kafka-proxy-port'];
     return {
       ...(values.data && { data: values.data }),
       ...(values.cache && { cache: values.cache }),
-      ...(values[portOption] && { port: integer(portOption, values[portOption]) }),
+      ...(port && { port: integer(`${name}-port`, port) }),
       ...(name === 'kafka' && proxyPort && { kafkaProxyPort: integer('kafka-proxy-port', proxyPort) }),
       ...(name === 'cassandra' && sync && { cassandraSync: sync }),
     };

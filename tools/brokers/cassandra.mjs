@@ -21,7 +21,8 @@ const COMMIT_LOG_SYNC = {
   group: { commitlog_sync: 'group', commitlog_sync_group_window: '5ms' },
   batch: { commitlog_sync: 'batch' },
 };
-export const commitLogSyncs = Object.keys(COMMIT_LOG_SYNC);
+/** @type {('periodic' | 'batch' | 'group')[]} */
+export const commitLogSyncs = ['periodic', 'batch', 'group'];
 export const defaultCommitLogSync = 'group';
 
 /** Cassandra 5 reaches into these JDK packages, which Java 17 closes by default. */
@@ -142,7 +143,7 @@ export function prepare({ jars, home, ports, options: { cassandraSync: commitLog
   const logback = path.join(home, 'logback.xml');
   writeFileSync(file, `${JSON.stringify(settings({ home, ports, commitLogSync }), undefined, 2)}\n`); // JSON is YAML
   writeFileSync(logback, LOGBACK);
-  const jamm = readdirSync(jars).find((jar) => jar.startsWith('jamm-'));
+  const jamm = readdirSync(jars).find((jar) => jar.startsWith('jamm-')) ?? 'jamm.jar';
   return [
     ...JVM_OPTIONS,
     `-javaagent:${path.join(jars, jamm)}`,

@@ -205,7 +205,7 @@ function unknownName(shownName: string, name: string, known: readonly string[]):
 /** The Levenshtein distance. */
 function editsBetween(a: string, b: string): number {
   let above = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (const [row, letter] of [...a].entries()) {
+  for (const [row, letter] of a.split('').entries()) {
     const current = [row + 1];
     for (let column = 1; column <= b.length; column += 1) {
       const [left = 0, up = 0, corner = 0] = [current[column - 1], above[column], above[column - 1]];
@@ -216,7 +216,6 @@ function editsBetween(a: string, b: string): number {
   return above[b.length] ?? 0;
 }
 
-function defaultText(value: unknown): string {
-  if (value === undefined) return 'none';
-  return Array.isArray(value) ? value.join(',') : String(value);
+function defaultText(value: Value | undefined): string {
+  return value === undefined ? 'none' : String(value);
 }

@@ -1,0 +1,73 @@
+// What must be done before anything of this repository can run: dependencies installed, programs built. Needs only Node.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+/** A person can do something about it: the message says what. */
+export class Problem extends Error {}
+
+const inRoot = (/** @type {string[]} */ ...parts) => path.join(root, ...parts);
+const readJson = (/** @type {string} */ file) => JSON.parse(readFileSync(file, 'utf8'));
+
+/** Installs the dependencies unless exactly those of the lock file are there. */
+export function install() {
+  if (isInstalled()) return;
+  console.error('Installing dependencies (once, about a minute)');
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  try {
+    const npm = process.env.npm_execpath; // set by npm for the scripts it runs
+    const [command, ...first] = npm ? [process.execPath, npm] : ['npm'];
+    execFileSync(command, [...first, ...args], { cwd: root, stdio: ['ignore', 2, 2] });
+  } catch {
+    throw new Problem('The dependencies could not be installed: see the lines above. npm ci does the same by hand.');
+  }
+}
+
+/** npm keeps, beside the packages, the lock file of what it has installed. */
+function isInstalled() {
+  const receipt = inRoot('node_modules', '.package-lock.json');
+  if (!existsSync(receipt)) return false;
+  const [wanted, installed] = [readJson(inRoot('package-lock.json')).packages, readJson(receipt).packages];
+  return Object.entries(wanted).every(
+    ([name, { version, optional, devOptional, peer }]) =>
+      name === '' ||
+      installed[name]?.version === version ||
+      // Left out where they do not fit the platform.
+      (installed[name] === undefined && (optional || devOptional || peer)),
+  );
+}
+
+/** Compiles the programs into dist/ unless that was done from these very sources. */
+export function build() {
+  const stamp = inRoot('dist', '.built-from');
+  const sources = sourcesNow();
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return;
+  console.error('Building');
+  try {
+    const compiler = inRoot('node_modules', 'typescript-7', 'bin', 'tsc');
+    execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] });
+  } catch {
+    throw new Problem('The build failed: see the lines above.');
+  }
+  mkdirSync(path.dirname(stamp), { recursive: true });
+  writeFileSync(stamp, sources);
+}
+
+/** Names, sizes and times of everything that the build reads: a change of any of them builds again. */
+function sourcesNow() {
+  const hash = createHash('sha256');
+  const files = ['apps', 'libs'].flatMap((folder) =>
+    readdirSync(inRoot(folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
+      .map((file) => path.join(folder, file)),
+  );
+  for (const file of [...files.sort(), 'tsconfig.base.json', 'tsconfig.build.json', 'package-lock.json']) {
+    const { size, mtimeMs } = statSync(inRoot(file));
+    hash.update(`${file}\0${size}\0${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,244 @@
+// `npm test`: every test there is, against real Kafka and Cassandra too. `npm test -- unit int libs/read-model` selects
+// levels and files. The last line sums up all runners; the exit code is 0 only when nothing failed.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import * as brokers from '../tools/brokers/brokers.mjs';
+import { build, install, Problem, root } from './prepare.mjs';
+
+/**
+ * @typedef {object} Level
+ * @property {string} name
+ * @property {(file: string) => boolean} includes
+ * @property {boolean} brokers whether its tests need real Kafka and Cassandra
+ * @property {string[]} [jest] more arguments for jest
+ */
+
+/** @typedef {{ passed: number, failed: number, skipped: number }} Tally */
+
+const FOLDERS = ['apps', 'libs', 'scripts', 'simulation', 'tools'];
+const inCi = process.env.CI === 'true';
+
+/** @type {Level[]} */
+const LEVELS = [
+  { name: 'unit', includes: (file) => !/^simulation\/|\.(int|e2e)\.spec\.ts$/.test(file), brokers: false },
+  { name: 'simulation', includes: (file) => file.startsWith('simulation/'), brokers: false },
+  // One after another: these measure out the brokers and the machine for themselves.
+  { name: 'int', includes: (file) => file.endsWith('.int.spec.ts'), brokers: true, jest: ['--runInBand'] },
+  { name: 'e2e', includes: (file) => file.endsWith('.e2e.spec.ts'), brokers: true, jest: ['--runInBand'] },
+];
+
+/** How long jest may take to end after its last test: longer, and a test has left something open. */
+const END_WITHIN_MS = 20_000;
+
+/* ---- what is started here ends here ---- */
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'context-services-test-'));
+/** @type {import('node:child_process').ChildProcess | undefined} */
+let running;
+/** @type {Set<brokers.BrokerName>} */
+const started = new Set();
+
+/** Runners lead process groups of their own, so that programs which their tests started end with them. */
+function killGroup(/** @type {number | undefined} */ pid) {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // nobody is left in it
+  }
+}
+
+async function cleanUp() {
+  killGroup(running?.pid);
+  await Promise.all([...started].map((name) => brokers.kill(name, { data: folder })));
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+for (const [signal, code] of /** @type {const} */ ([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+])) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(code)));
+}
+
+/* ---- brokers ---- */
+
+/** Starts Kafka and Cassandra and returns the variables by which tests find them; none where Java or Maven is missing. */
+async function startBrokers() {
+  try {
+    brokers.findJava();
+    for (const name of brokers.brokerNames) brokers.fetch(name);
+  } catch (error) {
+    if (!(error instanceof brokers.BrokerProblem)) throw error;
+    if (inCi) throw new Problem(error.message);
+    console.error(`\n!!! Tests on real Kafka and Cassandra are SKIPPED: ${error.message}\n`);
+    return {};
+  }
+  for (const name of brokers.brokerNames) started.add(name);
+  const kafkaProxyPort = await brokers.freePort();
+  const [kafka, cassandra] = await Promise.all([
+    brokers.start('kafka', { data: folder, kafkaProxyPort }),
+    brokers.start('cassandra', { data: folder }),
+  ]);
+  console.error(`Kafka ${kafka.address}, Cassandra ${cassandra.address}, data in ${folder}`);
+  return {
+    CS_TEST_KAFKA: kafka.address,
+    CS_TEST_KAFKA_PROXIED: kafka.proxiedAddress,
+    CS_TEST_KAFKA_PROXY_PORT: String(kafkaProxyPort),
+    CS_TEST_CASSANDRA: cassandra.address,
+    CS_TEST_BROKERS_DATA: folder,
+  };
+}
+
+/* ---- runners ---- */
+
+/**
+ * Runs the files in jest. A suite that could not be loaded, and a jest that ended without a report, count as one failure.
+ * @param {Level} level
+ * @param {string[]} files
+ * @param {Record<string, string | undefined>} variables
+ * @returns {Promise<{ tally: Tally, output: string }>}
+ */
+async function runJest(level, files, variables) {
+  const report = path.join(folder, `${level.name}.json`);
+  const args = [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    'node_modules/jest/bin/jest.js',
+    '--json',
+    `--outputFile=${report}`,
+    ...(level.jest ?? ['--maxWorkers=2']),
+    '--runTestsByPath',
+    ...files,
+  ];
+  const { code, output } = await run(args, variables);
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numRuntimeErrorTestSuites } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    const failed = numFailedTests + numRuntimeErrorTestSuites;
+    const tally = { passed: numPassedTests, skipped: numPendingTests + numTodoTests };
+    return { tally: { ...tally, failed: code === 0 ? failed : Math.max(failed, 1) }, output };
+  } catch {
+    console.error(`The runner of the ${level.name} tests ended (${code}) without a report.`);
+    return { tally: { passed: 0, failed: 1, skipped: 0 }, output };
+  }
+}
+
+/**
+ * Runs a Node program to its end and shows what it prints as it comes.
+ * @param {string[]} args
+ * @param {Record<string, string | undefined>} variables
+ * @returns {Promise<{ code: number | string | null, output: string }>}
+ */
+function run(args, variables) {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, ...variables, ...(process.stderr.isTTY && { FORCE_COLOR: '1' }) };
+    const child = spawn(process.execPath, args, { cwd: root, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    running = child;
+    let output = '';
+    let overdue = /** @type {NodeJS.Timeout | undefined} */ (undefined);
+    const show = (/** @type {Buffer} */ chunk) => {
+      const text = chunk.toString();
+      output += text;
+      process.stderr.write(text);
+      if (overdue || !output.includes('Ran all test suites')) return;
+      overdue = setTimeout(() => {
+        console.error(`Still running ${END_WITHIN_MS} ms after the last test: something was left open.`);
+        killGroup(child.pid);
+      }, END_WITHIN_MS);
+    };
+    child.stderr.on('data', show);
+    child.stdout.on('data', (chunk) => (output += chunk.toString())); // the report again, as one line
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      clearTimeout(overdue);
+      killGroup(child.pid);
+      running = undefined;
+      resolve({ code: code ?? signal, output });
+    });
+  });
+}
+
+/* ---- nothing is skipped unseen ---- */
+
+/** Contract suites say `suite: EventLog, adapter: kafka, partitions: 12, cases: 20`. Returns cases by suite and adapter. */
+function suitesIn(/** @type {string} */ output) {
+  /** @type {Map<string, number>} */
+  const cases = new Map();
+  for (const [, suite, adapter, count] of output.matchAll(
+    /suite: ([^,\n]+), adapter: ([^,\n]+),[^\n]*?cases: (\d+)/g,
+  )) {
+    const name = `${suite}/${adapter}`;
+    cases.set(name, Math.max(Number(count), cases.get(name) ?? 0));
+  }
+  return cases;
+}
+
+/** Suites that vanished or shrank since scripts/expected-suites.json was committed. */
+function missingSuites(/** @type {Map<string, number>} */ seen) {
+  /** @type {Record<string, number>} */
+  const expected = JSON.parse(readFileSync(new URL('expected-suites.json', import.meta.url), 'utf8'));
+  for (const [name, cases] of seen) {
+    if (!(name in expected)) console.error(`suite ${name} (${cases} cases) is not in scripts/expected-suites.json yet`);
+  }
+  return Object.entries(expected)
+    .filter(([name, cases]) => (seen.get(name) ?? 0) < cases)
+    .map(([name, cases]) => `suite ${name}: ${cases} cases expected, ${seen.get(name) ?? 'none'} seen`);
+}
+
+/* ---- the whole ---- */
+
+/** @param {string[]} args names of levels, and parts of paths */
+async function test(args) {
+  const names = LEVELS.map(({ name }) => name);
+  const chosen = args.filter((arg) => names.includes(arg));
+  const parts = args.filter((arg) => !names.includes(arg)).map((part) => part.replace(/^\.\//, ''));
+  const files = FOLDERS.flatMap((name) =>
+    readdirSync(path.join(root, name), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.spec.ts'))
+      .map((file) => path.posix.join(name, file.replaceAll(path.sep, '/'))),
+  ).filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)));
+  const plan = LEVELS.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
+    .map((level) => ({ level, files: files.filter((file) => level.includes(file)) }))
+    .filter((step) => step.files.length > 0);
+  if (plan.length === 0) throw new Problem(`No test matches: ${args.join(' ')}. Levels are ${names.join(', ')}.`);
+
+  install();
+  build();
+  const variables = plan.some(({ level }) => level.brokers) ? await startBrokers() : {};
+
+  /** @type {Tally} */
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  let everything = '';
+  for (const step of plan) {
+    console.error(`\n== ${step.level.name}: ${step.files.length} files`);
+    const { tally, output } = await runJest(step.level, step.files, variables);
+    total.passed += tally.passed;
+    total.failed += tally.failed;
+    total.skipped += tally.skipped;
+    everything += output;
+  }
+  if (args.length === 0) {
+    const missing = missingSuites(suitesIn(everything));
+    for (const line of missing) console.error(line);
+    if (inCi) total.failed += missing.length;
+  }
+  return total;
+}
+
+let code = 1;
+try {
+  const { passed, failed, skipped } = await test(process.argv.slice(2));
+  await cleanUp();
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  code = failed === 0 ? 0 : 1;
+} catch (error) {
+  await cleanUp();
+  if (!(error instanceof Problem || error instanceof brokers.BrokerProblem)) throw error;
+  console.error(error.message);
+  console.log('0 passed, 1 failed');
+}
+process.exit(code);
