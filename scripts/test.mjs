@@ -207,8 +207,9 @@ async function test(args) {
   if (plan.length === 0) throw new Problem(`No test matches: ${args.join(' ')}. Levels are ${names.join(', ')}.`);
 
   install();
-  build();
-  const variables = plan.some(({ level }) => level.brokers) ? await startBrokers() : {};
+  const onBrokers = plan.some(({ level }) => level.brokers);
+  if (onBrokers) build(); // other tests read the sources
+  const variables = onBrokers ? await startBrokers() : {};
 
   /** @type {Tally} */
   const total = { passed: 0, failed: 0, skipped: 0 };

@@ -216,6 +216,6 @@ function editsBetween(a: string, b: string): number {
   return above[b.length] ?? 0;
 }
 
-function defaultText(value: Value | undefined): string {
-  return value === undefined ? 'none' : String(value);
+function defaultText(value: unknown): string {
+  return value === undefined ? 'none' : [value].flat().join(',');
 }
