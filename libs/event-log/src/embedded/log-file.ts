@@ -1,0 +1,381 @@
+import { hash } from 'node:crypto';
+import {
+  formatLifetime,
+  parseLifetime,
+  parseStreamKey,
+  streamKey,
+  unwritten,
+  type Head,
+  type RecordedEvent,
+} from '#events';
+import type { Fence } from '../log-record.js';
+import { isPassing, openSqlite, sqliteCode, type Sqlite } from './sqlite.js';
+import { PAGE_BYTES } from './wal.js';
+
+/** What the embedded log stores. It needs no markers, and nobody else writes to it. */
+export type Stored = RecordedEvent | Fence;
+
+/** The log is not what was written to it. `place` says where. */
+export class DamagedLog extends Error {
+  readonly code = 'damaged-log';
+}
+
+/** True for whatever reading damaged tables leads to; false for what may pass, and for bugs. */
+export const isDamage = (error: unknown): boolean =>
+  error instanceof DamagedLog || error instanceof RangeError || (sqliteCode(error) !== undefined && !isPassing(error));
+
+/** A record as read from the chain. `size`: length of its value. */
+export interface Link {
+  readonly record: Stored;
+  readonly checksum: string;
+  readonly size: number;
+}
+
+/** Where a partition ends, and what the next record is chained to. */
+export interface Tip {
+  readonly next: number;
+  readonly epoch: number;
+  readonly recordedAt: number;
+  readonly checksum: string;
+}
+
+export const beginning: Tip = { next: 0, epoch: 0, recordedAt: 0, checksum: '' };
+
+/**
+ * Partition and offset in one integer key: the table itself is the index, and unlike a table without row ids it keeps
+ * a record of the usual size on its page.
+ */
+const OFFSETS_PER_PARTITION = 2 ** 40;
+export const MAX_PARTITIONS = 2 ** 12;
+const placeOf = (partition: number, offset: number): number => partition * OFFSETS_PER_PARTITION + offset;
+
+const FORMAT = 1;
+
+/** REAL where a time may be beyond what an integer of JavaScript holds. The generated columns are for people. */
+const SCHEMA = `
+  CREATE TABLE records (
+    place INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    log_id TEXT,
+    stream TEXT,
+    version INTEGER,
+    event_id TEXT,
+    type TEXT,
+    schema_version INTEGER,
+    lifetime TEXT,
+    correlation_id TEXT,
+    causation_id TEXT,
+    idempotency_key TEXT,
+    idempotency_request TEXT,
+    value TEXT,
+    head_slide REAL,
+    head_expires_at REAL,
+    checksum TEXT NOT NULL,
+    "partition" INTEGER GENERATED ALWAYS AS (place >> 40) VIRTUAL,
+    "offset" INTEGER GENERATED ALWAYS AS (place & ${OFFSETS_PER_PARTITION - 1}) VIRTUAL
+  ) STRICT;
+  CREATE UNIQUE INDEX records_by_stream ON records (stream, version) WHERE stream IS NOT NULL;
+  CREATE TABLE verified ("partition" INTEGER PRIMARY KEY, next INTEGER NOT NULL, checksum TEXT NOT NULL) STRICT;
+  CREATE TABLE log (format INTEGER NOT NULL, partitions INTEGER NOT NULL) STRICT;
+`;
+
+/** Stored as they are named here, and chained in this order. */
+const COLUMNS = [
+  'place',
+  'kind',
+  'epoch',
+  'recorded_at',
+  'log_id',
+  'stream',
+  'version',
+  'event_id',
+  'type',
+  'schema_version',
+  'lifetime',
+  'correlation_id',
+  'causation_id',
+  'idempotency_key',
+  'idempotency_request',
+  'value',
+  'head_slide',
+  'head_expires_at',
+] as const;
+
+type Cell = string | number | null;
+type Row = Record<(typeof COLUMNS)[number], Cell> & { readonly checksum: string };
+
+/** Keeps SQLite from shrinking and growing the file of the write-ahead log, and from keeping a huge one for ever. */
+const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The tables of the log in one SQLite file. Every record carries SHA-256 over itself and the checksum of the record
+ * before it in its partition: a record that was changed, moved, taken out or put in breaks the chain there, and two
+ * logs that end with the same checksum are the same. Two microseconds for an ordinary record.
+ */
+export class LogFile {
+  readonly #sqlite: Sqlite;
+  readonly #insert;
+  readonly #head;
+  readonly #read;
+  readonly #last;
+  readonly #checksum;
+  readonly partitions: number;
+
+  private constructor(sqlite: Sqlite) {
+    this.#sqlite = sqlite;
+    this.partitions = this.#readFormat();
+    this.#insert = sqlite.prepare(
+      `INSERT INTO records (${COLUMNS.join(', ')}, checksum) VALUES (${COLUMNS.map(() => '?').join(', ')}, ?)`,
+    );
+    this.#head = sqlite.prepare(
+      'SELECT version, head_slide, head_expires_at FROM records WHERE stream = ? ORDER BY version DESC LIMIT 1',
+    );
+    this.#read = sqlite.prepare(
+      `SELECT ${COLUMNS.join(', ')}, checksum FROM records WHERE place >= ? AND place < ? ORDER BY place`,
+    );
+    this.#last = sqlite.prepare(
+      'SELECT place, epoch, recorded_at, checksum FROM records WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1',
+    );
+    this.#checksum = sqlite.prepare('SELECT checksum FROM records WHERE place = ?');
+  }
+
+  /** Opens the file for its one writer; makes it, with `firstRecords`, when there is none. All or nothing. */
+  static async openToWrite(path: string, partitions: number, firstRecords: () => readonly Fence[]): Promise<LogFile> {
+    const sqlite = await openSqlite(path);
+    try {
+      sqlite.exec(`
+        PRAGMA page_size = ${PAGE_BYTES};
+        PRAGMA synchronous = FULL;
+        PRAGMA cell_size_check = ON;
+        PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES};
+        PRAGMA cache_spill = 0`); // nothing of a transaction is in any file before its commit
+      const { journal_mode: mode } = sqlite.prepare('PRAGMA journal_mode = WAL').get() as { journal_mode: string };
+      if (mode !== 'wal') throw new Error(`the file system of ${path} does not allow a write-ahead log`);
+      const { made } = sqlite.prepare(`SELECT count(*) AS made FROM sqlite_schema WHERE name = 'log'`).get() as {
+        made: number;
+      };
+      if (made > 0) return new LogFile(sqlite);
+      sqlite.exec('BEGIN IMMEDIATE');
+      sqlite.exec(SCHEMA);
+      sqlite.prepare('INSERT INTO log VALUES (?, ?)').run(FORMAT, partitions);
+      const file = new LogFile(sqlite);
+      for (const fence of firstRecords()) file.insert(fence, undefined, beginning.checksum);
+      sqlite.exec('COMMIT');
+      return file;
+    } catch (error) {
+      sqlite.close();
+      throw error;
+    }
+  }
+
+  /** Opens a file that exists, without ever changing it. */
+  static async openToRead(path: string): Promise<LogFile> {
+    const sqlite = await openSqlite(path, { readOnly: true });
+    try {
+      return new LogFile(sqlite);
+    } catch (error) {
+      sqlite.close();
+      throw error;
+    }
+  }
+
+  #readFormat(): number {
+    const row = this.#sqlite.prepare('SELECT format, partitions FROM log').get() as
+      { format: number; partitions: number } | undefined;
+    if (row?.format !== FORMAT) throw new DamagedLog(`the log is of format ${row?.format}, not of ${FORMAT}`);
+    return row.partitions;
+  }
+
+  /** Everything that `work` inserts is durable when this returns. Throws {@link CommitFailed} when that is not known. */
+  transaction(work: () => void): void {
+    this.#sqlite.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+    try {
+      this.#sqlite.exec('COMMIT');
+    } catch (cause) {
+      throw new CommitFailed('the commit failed', { cause });
+    }
+  }
+
+  /** Some errors end the transaction by themselves. */
+  rollback(): void {
+    if (this.#sqlite.isTransaction) this.#sqlite.exec('ROLLBACK');
+  }
+
+  /** `head` is the stream's after the record. Returns the checksum that the next record of the partition goes on from. */
+  insert(record: Stored, head: Head | undefined, previous: string): string {
+    const cells = cellsOf(record, head);
+    const checksum = chain(previous, cells);
+    this.#insert.run(...cells, checksum);
+    return checksum;
+  }
+
+  /** The stream's after its last record; every stored event is valid. */
+  head(key: string): Head {
+    const row = this.#head.get(key) as Pick<Row, 'version' | 'head_slide' | 'head_expires_at'> | undefined;
+    if (row === undefined) return unwritten;
+    return {
+      version: row.version as number,
+      ...(row.head_slide !== null && { slide: row.head_slide as number }),
+      ...(row.head_expires_at !== null && { expiresAt: row.head_expires_at as number }),
+    };
+  }
+
+  tip(partition: number): Tip {
+    const row = this.#last.get(placeOf(partition, 0), placeOf(partition + 1, 0)) as Row | undefined;
+    if (row === undefined) return beginning;
+    return {
+      next: (row.place as number) - placeOf(partition, 0) + 1,
+      // A fence that would not raise the epoch is not stored, an event of another epoch neither.
+      epoch: row.epoch as number,
+      recordedAt: row.recorded_at as number,
+      checksum: row.checksum,
+    };
+  }
+
+  end(partition: number): number {
+    return this.tip(partition).next;
+  }
+
+  logId(partition: number): string {
+    for (const { record } of this.records(partition, 0))
+      if (record.kind === 'fence' && record.logId) return record.logId;
+    throw new DamagedLog(`record ${partition}:0 does not name the log`);
+  }
+
+  /** The checksum of the record before `offset`. Throws {@link DamagedLog} when the log ends before. */
+  checksumBefore(partition: number, offset: number): string {
+    if (offset === 0) return beginning.checksum;
+    const row = this.#checksum.get(placeOf(partition, offset - 1)) as Pick<Row, 'checksum'> | undefined;
+    if (row === undefined)
+      throw new DamagedLog(`there is no record ${partition}:${offset - 1}: the log ends before it`);
+    return row.checksum;
+  }
+
+  /**
+   * Reads on from an offset and proves the chain on the way. Throws {@link DamagedLog} where it is broken. To be read
+   * without a pause: an unfinished reading keeps the write-ahead log from starting over.
+   */
+  *records(partition: number, from: number): Generator<Link> {
+    let offset = from;
+    let previous = this.checksumBefore(partition, from);
+    for (const row of this.#read.iterate(placeOf(partition, from), placeOf(partition + 1, 0)) as Iterable<Row>) {
+      if (row.place !== placeOf(partition, offset)) throw new DamagedLog(`record ${partition}:${offset} is missing`);
+      const checksum = chain(
+        previous,
+        COLUMNS.map((column) => row[column]),
+      );
+      if (checksum !== row.checksum) throw new DamagedLog(`record ${partition}:${offset} is not what was written`);
+      yield { record: recordOf(row, partition, offset), checksum, size: String(row.value ?? '').length };
+      previous = checksum;
+      offset += 1;
+    }
+  }
+
+  /** Up to where the chain was proved before. */
+  verified(partition: number): { readonly next: number; readonly checksum: string } {
+    const mark = this.#sqlite.prepare('SELECT next, checksum FROM verified WHERE "partition" = ?').get(partition);
+    return (mark as { next: number; checksum: string } | undefined) ?? beginning;
+  }
+
+  markVerified(partition: number, { next, checksum }: Pick<Tip, 'next' | 'checksum'>): void {
+    this.#sqlite.prepare('INSERT OR REPLACE INTO verified VALUES (?, ?, ?)').run(partition, next, checksum);
+  }
+
+  /** Moves every commit into the main file and empties the write-ahead log. False while a reader is in the way. */
+  emptyWal(): boolean {
+    const { busy } = this.#sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
+    return busy === 0;
+  }
+
+  /** Changes when another connection has committed. */
+  dataVersion(): number {
+    return (this.#sqlite.prepare('PRAGMA data_version').get() as { data_version: number }).data_version;
+  }
+
+  /** What SQLite finds wrong with tables and indexes, undefined when nothing. Reads the whole file. */
+  structuralDamage(): string | undefined {
+    const [first] = this.#sqlite.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[];
+    return first?.integrity_check === 'ok' ? undefined : first?.integrity_check;
+  }
+
+  close(): void {
+    this.#sqlite.close();
+  }
+}
+
+/** The commit was sent to the disk and not confirmed: whether it is there is only known after {@link LogFile.emptyWal}. */
+export class CommitFailed extends Error {
+  readonly code = 'commit-failed';
+}
+
+/** Length before text, so that no two records read the same; the bytes are UTF-8 as SQLite stores them. */
+function chain(previous: string, cells: readonly Cell[]): string {
+  let text = previous;
+  for (const cell of cells) {
+    const shown = cell === null ? '' : String(cell);
+    text += cell === null ? ' -' : ` ${shown.length}:${shown}`;
+  }
+  return hash('sha256', text, 'base64url');
+}
+
+function cellsOf(record: Stored, head: Head | undefined): Cell[] {
+  const { kind, partition, offset, epoch, recordedAt } = record;
+  const event = kind === 'event' ? record : undefined;
+  const cells: Record<(typeof COLUMNS)[number], Cell> = {
+    place: placeOf(partition, offset),
+    kind,
+    epoch,
+    recorded_at: recordedAt,
+    log_id: kind === 'fence' ? (record.logId ?? null) : null,
+    stream: event === undefined ? null : streamKey(event),
+    version: event?.version ?? null,
+    event_id: event?.eventId ?? null,
+    type: event?.type ?? null,
+    schema_version: event?.schemaVersion ?? null,
+    lifetime: event?.lifetime === undefined ? null : formatLifetime(event.lifetime),
+    correlation_id: event?.correlationId ?? null,
+    causation_id: event?.causationId ?? null,
+    idempotency_key: event?.idempotency?.key ?? null,
+    idempotency_request: event?.idempotency?.request ?? null,
+    value: event?.value ?? null,
+    head_slide: head?.slide ?? null,
+    head_expires_at: head?.expiresAt ?? null,
+  };
+  return COLUMNS.map((column) => cells[column]);
+}
+
+function recordOf(row: Row, partition: number, offset: number): Stored {
+  const place = { partition, offset, recordedAt: row.recorded_at as number };
+  const epoch = row.epoch as number;
+  if (row.kind === 'fence') {
+    return { kind: 'fence', ...place, epoch, ...(row.log_id !== null && { logId: row.log_id as string }) };
+  }
+  const stream = parseStreamKey(String(row.stream));
+  if (stream === undefined) throw new DamagedLog(`record ${partition}:${offset} has no stream`);
+  const lifetime = row.lifetime === null ? undefined : parseLifetime(String(row.lifetime));
+  return {
+    kind: 'event',
+    ...place,
+    ...stream,
+    eventId: row.event_id as string,
+    type: row.type as string,
+    schemaVersion: row.schema_version as number,
+    version: row.version as number,
+    epoch,
+    ...(lifetime !== undefined && { lifetime }),
+    correlationId: row.correlation_id as string,
+    ...(row.causation_id !== null && { causationId: row.causation_id as string }),
+    ...(row.idempotency_key !== null && {
+      idempotency: { key: row.idempotency_key as string, request: row.idempotency_request as string },
+    }),
+    value: row.value as string,
+  };
+}
