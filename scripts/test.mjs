@@ -143,15 +143,15 @@ function run(args, variables) {
     const show = (/** @type {Buffer} */ chunk) => {
       const text = chunk.toString();
       output += text;
-      process.stderr.write(text);
-      if (overdue || !output.includes('Ran all test suites')) return;
+      process.stderr.write(text.replace(/^Ran all test suites within paths .*\n/m, ''));
+      if (overdue || !/^Ran all test suites/m.test(output)) return;
       overdue = setTimeout(() => {
         console.error(`Still running ${END_WITHIN_MS} ms after the last test: something was left open.`);
         killGroup(child.pid);
       }, END_WITHIN_MS);
     };
     child.stderr.on('data', show);
-    child.stdout.on('data', (chunk) => (output += chunk.toString())); // the report again, as one line
+    child.stdout.on('data', show);
     child.once('error', reject);
     child.once('close', (code, signal) => {
       clearTimeout(overdue);

@@ -217,5 +217,6 @@ function editsBetween(a: string, b: string): number {
 }
 
 function defaultText(value: unknown): string {
-  return value === undefined ? 'none' : [value].flat().join(',');
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return 'none';
+  return typeof value === 'string' ? value : JSON.stringify(value).replace(/[[\]"]/g, '');
 }
