@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { Arbiter, SystemClock, defaultArbiterOptions } from '#event-log';
 import { KafkaLogTransport } from '#event-log/kafka';
 import { CassandraReadModel } from '#read-model/cassandra';
+import type { Logger } from '#operations';
 import type { ApiOptions } from '../api.options.js';
 import type { Backend, BackendHooks } from './backend.js';
 
+const dayMs = 24 * 60 * 60 * 1000;
+
 /** Kafka and Cassandra. Throws what makes a start impossible for now, or `RefusedStart`. */
-export async function openDistributed(options: ApiOptions, hooks: BackendHooks): Promise<Backend> {
+export async function openDistributed(options: ApiOptions, logger: Logger, hooks: BackendHooks): Promise<Backend> {
   const readModel = await CassandraReadModel.connect({
     contactPoints: options.cassandraContactPoints,
     localDataCenter: options.cassandraLocalDc,
@@ -23,10 +26,13 @@ export async function openDistributed(options: ApiOptions, hooks: BackendHooks):
       topicPrefix: options.topicPrefix,
       partitions: options.partitions,
       replicationFactor: options.kafkaReplicationFactor,
-      eventsRetentionDays: options.eventsRetention,
+      publicRetentionMs: options.eventsRetention * dayMs,
       connectTimeoutMs: options.kafkaConnectTimeoutMs,
       requestTimeoutMs: options.kafkaRequestTimeoutMs,
       checkpoints: await readModel.checkpoints(),
+      clientId: 'context-services-api',
+      onClientError: (message, details) => logger.warn({ ...details }, message),
+      onConsumerRestart: ({ message }) => logger.warn({ reason: message }, "the tail's consumer is replaced"),
     });
     const log = new Arbiter(transport, new SystemClock(), {
       ...defaultArbiterOptions,

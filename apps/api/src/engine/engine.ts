@@ -112,7 +112,7 @@ export class Engine {
       return openEmbedded(this.options, this.logger, hooks);
     }
     const { openDistributed } = await import('./distributed.js');
-    return openDistributed(this.options, hooks);
+    return openDistributed(this.options, this.logger, hooks);
   }
 
   private async assemble(backend: Backend): Promise<Running> {
