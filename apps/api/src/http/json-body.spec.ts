@@ -1,7 +1,7 @@
 import { readJson } from './json-body.js';
 import { Refused } from './refused.js';
 
-const read = (text: string, idsAt = 1) => readJson({ bytes: Buffer.from(text) }, idsAt);
+const read = (text: string, idsAt = [1]) => readJson({ bytes: Buffer.from(text) }, idsAt);
 
 function refusal(attempt: () => unknown): string {
   try {
@@ -47,10 +47,10 @@ describe('a body', () => {
       'application/x-www-form-urlencoded; charset=UTF-8',
       'multipart/form-data',
     ]) {
-      expect(refusal(() => readJson({ bytes: Buffer.from('a=b'), contentType }, 1))).toMatch(/^not-json/);
-      expect(readJson({ bytes: Buffer.from('{"a":1}'), contentType }, 1)).toEqual({ a: 1 });
+      expect(refusal(() => readJson({ bytes: Buffer.from('a=b'), contentType }, [1]))).toMatch(/^not-json/);
+      expect(readJson({ bytes: Buffer.from('{"a":1}'), contentType }, [1])).toEqual({ a: 1 });
     }
-    expect(refusal(() => readJson({ bytes: Buffer.from('a=b'), contentType: 'whatever' }, 1))).toMatch(/^unreadable/);
+    expect(refusal(() => readJson({ bytes: Buffer.from('a=b'), contentType: 'whatever' }, [1]))).toMatch(/^unreadable/);
   });
 
   it('is refused when its bytes are not UTF-8', () => {
@@ -59,7 +59,9 @@ describe('a body', () => {
       [0x22, 0xc3, 0x22],
       [0x22, 0xed, 0xa0, 0x80, 0x22],
     ]) {
-      expect(refusal(() => readJson({ bytes: Buffer.from(bytes) }, 1))).toBe('unreadable: The body is not valid UTF-8');
+      expect(refusal(() => readJson({ bytes: Buffer.from(bytes) }, [1]))).toBe(
+        'unreadable: The body is not valid UTF-8',
+      );
     }
   });
 
@@ -110,9 +112,9 @@ describe('a number', () => {
       contact_key: '4.90',
       a: [1.5, { state_id: 2 }],
     });
-    expect(read('{"from":{"state_id":12345678901234567890},"service_id":5}', 2)).toEqual({
+    expect(read('{"from":{"state_id":12345678901234567890},"service_id":5}', [1, 2])).toEqual({
       from: { state_id: '12345678901234567890' },
-      service_id: 5,
+      service_id: '5',
     });
   });
 

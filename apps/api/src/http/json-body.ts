@@ -34,7 +34,7 @@ export interface SentBody {
  *
  * `idsAt`: how deep the objects stand in which numbers of id fields are ids; elsewhere a caller's own names begin.
  */
-export function readJson({ bytes, contentType }: SentBody, idsAt: number): Json | undefined {
+export function readJson({ bytes, contentType }: SentBody, idsAt: readonly number[]): Json | undefined {
   if (bytes.length === 0) return undefined;
   if (!isUtf8(bytes)) throw notJson('is not valid UTF-8', contentType);
   refuseTooDeep(bytes);
@@ -91,7 +91,7 @@ const LARGEST = 2n ** 53n;
 const LARGEST_LENGTH = `-${LARGEST}`.length;
 
 /** The same JSON with the numbers of id fields as texts. Exact, because the text is known to be valid JSON. */
-function quoteIds(text: string, idsAt: number): string {
+function quoteIds(text: string, idsAt: readonly number[]): string {
   const parts: string[] = [];
   let copied = 0;
   let depth = 0;
@@ -115,7 +115,7 @@ function quoteIds(text: string, idsAt: number): string {
       at++;
       continue;
     }
-    if (depth === idsAt && name !== undefined && idFields.has(name)) {
+    if (idsAt.includes(depth) && name !== undefined && idFields.has(name)) {
       parts.push(text.slice(copied, at), `"${number}"`);
       copied = at + number.length;
     } else refuseInexact(number, name);

@@ -6,6 +6,7 @@ describe('a list', () => {
     expect(new QueryParameters('task_types=1%2C3&task_types=A').list('task_types')).toEqual(['1', '3', 'A']);
     expect(new QueryParameters('task_types=My+Type&task_types=').list('task_types')).toEqual(['My Type']);
     expect(new QueryParameters('').list('task_types')).toBeUndefined();
+    expect(new QueryParameters('task_types=').list('task_types')).toBeUndefined();
   });
 });
 

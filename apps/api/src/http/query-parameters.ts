@@ -20,12 +20,11 @@ export class QueryParameters {
     this.values = values;
   }
 
-  /** Values separated by commas and the same name given several times, mixed (contract 2.5). Undefined when not given. */
+  /** Values separated by commas and the same name given several times, mixed (contract 2.5). Undefined when none is given. */
   list(name: string): readonly string[] | undefined {
-    return this.values
-      .get(name)
-      ?.flatMap((value) => value.split(','))
-      .filter((value) => value !== '');
+    const values = this.values.get(name)?.flatMap((value) => value.split(','));
+    const given = values?.filter((value) => value !== '');
+    return given?.length === 0 ? undefined : given;
   }
 
   /** `true` or `false` in any case (contract 2.4); false when not given. */

@@ -22,6 +22,8 @@ export interface UrlPrefixes {
   readonly extra: readonly string[];
 }
 
+export const JSON_TYPE = 'application/json;charset=UTF-8';
+
 /** Correlation ids go into record headers. */
 const goodCorrelationId = /^[\x21-\x7e]{1,128}$/;
 const goodIdempotencyKey = /^[\x20-\x7e]{1,255}$/;
@@ -82,6 +84,11 @@ export class SentRequest {
   nextPage(cursor: string): void {
     const [path] = this.request.originalUrl.split('?') as [string];
     this.reply.header('Link', `<${path}?${this.query.with('page', cursor)}>; rel="next"`);
+  }
+
+  /** For an answer that is JSON already, a text or a stream. */
+  answersJson(): void {
+    this.reply.header('Content-Type', JSON_TYPE);
   }
 
   private idempotency(): IdempotencyDigest | undefined {

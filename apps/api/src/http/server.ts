@@ -9,7 +9,7 @@ import type { SentBody } from './json-body.js';
 import { errorBody, onTheWire } from './on-the-wire.js';
 import { Refused } from './refused.js';
 import { Routes } from './routes.js';
-import { prefixOf, SentRequest, type UrlPrefixes } from './sent-request.js';
+import { JSON_TYPE, prefixOf, SentRequest, type UrlPrefixes } from './sent-request.js';
 
 export interface ServerOptions {
   readonly prefixes: UrlPrefixes;
@@ -21,7 +21,6 @@ export interface ServerOptions {
 
 /** Node takes no longer URL; a contact key of 1024 bytes, percent-encoded, is well within. */
 const LONGEST_PARAMETER = 16 * 1024;
-const JSON_TYPE = 'application/json;charset=UTF-8';
 
 const latency = new Histogram({
   name: 'cs_http_request_seconds',

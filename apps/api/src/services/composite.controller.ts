@@ -1,0 +1,68 @@
+import { Body, Controller, Post } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { Documented, ref } from '../http/documented.js';
+import { Refused } from '../http/refused.js';
+import { Sent, type SentRequest } from '../http/sent-request.js';
+import { CompositeBody, ContractBody, type CompositeElementBody } from './bodies.js';
+import { lifetimeIn, serviceStartOf, stateStartOf, taskStartOf } from './from-body.js';
+import { ServiceCalls } from './service-calls.js';
+import { StartComposite, type CompositeElement } from './service.messages.js';
+
+@ApiTags('composite')
+@Controller('services_composite')
+export class CompositeController {
+  constructor(private readonly calls: ServiceCalls) {}
+
+  @Post('start')
+  @Documented({
+    id: 'S11',
+    summary: 'Composite start',
+    description:
+      'Finds or creates, element by element, an active service by the fields that the event carries (`customer_id`, `service_type`, `contact_key`; `5` equals `"5"`, of several matches the newest), then a state and a task in it by type, and updates what was found. A failing element stops the call with its error; what was done before it stays, and a repeat with the same `Idempotency-Key` finds it. `state` may be missing. `create_new_services` is read from the body, and from the query too. The keys of the answer are not known of the product: ids and, for each, whether it was created.',
+    status: 200,
+    answer: ref('CompositeAnswer'),
+    location: 'Path of the last task, or of the last state, or of the last service.',
+    errors: {
+      404: 'A state that is named is not one of the service.',
+      422: 'The Idempotency-Key came with another request.',
+    },
+    query: [{ name: 'create_new_services', type: Boolean, description: 'As in the body.' }],
+    changes: true,
+  })
+  async start(@Body(ContractBody) body: CompositeBody, @Sent() sent: SentRequest) {
+    const createNew = sent.query.flag('create_new_services') || body.create_new_services === true;
+    const now = this.calls.now();
+    const { context } = sent;
+    const elements = body.services.map((element, place) => {
+      const key = context.idempotency && `${context.idempotency.key}/${place}`;
+      return this.element(element, `services[${place}].`, key, now);
+    });
+    const { services, position } = await this.calls.commands.execute(new StartComposite(elements, createNew, context));
+    sent.answeredAt(position);
+    const { service_id = '', state_id, task_id } = services.at(-1) ?? {};
+    if (task_id !== undefined) sent.location('services', service_id, 'tasks', task_id);
+    else if (state_id !== undefined) sent.location('services', service_id, 'states', state_id);
+    else sent.location('services', service_id);
+    return { services };
+  }
+
+  private element(
+    { service, state, task, associate_state_task = false }: CompositeElementBody,
+    where: string,
+    key: string | undefined,
+    now: number,
+  ): CompositeElement {
+    if (associate_state_task && (!state || !task)) {
+      throw new Refused('invalid', `${where}associate_state_task needs a state and a task beside it`);
+    }
+    const { ids } = this.calls;
+    const service_id = this.calls.startedId(service.service_id, () => ids.service(key));
+    const part = (own: string | undefined): string => this.calls.startedId(own, () => ids.part(service_id));
+    return {
+      service: { start: serviceStartOf(service, service_id, now, `${where}service.`), ...lifetimeIn(service, now) },
+      ...(state && { state: { start: stateStartOf(state, part(state.state_id), now), ...lifetimeIn(state, now) } }),
+      ...(task && { task: { start: taskStartOf(task, part(task.task_id), now), ...lifetimeIn(task, now) } }),
+      associateStateTask: associate_state_task,
+    };
+  }
+}

@@ -1,0 +1,151 @@
+import 'reflect-metadata';
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ValidateBy } from 'class-validator';
+import { parseTime } from '../http/times.js';
+
+/** Contract 0.3, 15. */
+export const MOST_BYTES = 1024;
+
+const FIELDS = Symbol('fields of a body');
+
+interface Field {
+  readonly isId?: boolean;
+  /** Class of the body, or of each body in the list, that is the field's value. */
+  readonly inner?: () => new () => object;
+}
+
+/** The fields of a body class, its parents' too. */
+export const fieldsOf = (prototype: object): ReadonlyMap<string, Field> =>
+  (Reflect.getMetadata(FIELDS, prototype) as ReadonlyMap<string, Field> | undefined) ?? new Map<string, Field>();
+
+interface Kind extends Field {
+  readonly name: string;
+  /** Completes the sentence `<field> must be …`. */
+  readonly must: string;
+  readonly isValid: (value: unknown) => boolean;
+  readonly api: ApiPropertyOptions;
+}
+
+interface Meaning {
+  readonly meaning: string;
+  readonly required?: boolean;
+}
+
+function field(
+  { name, must, isValid, api, isId, inner }: Kind,
+  { meaning, required = false }: Meaning,
+): PropertyDecorator {
+  return applyDecorators(
+    (prototype: object, property: string | symbol) => {
+      const known = new Map([...fieldsOf(prototype), [String(property), { isId, inner }] as const]);
+      Reflect.defineMetadata(FIELDS, known, prototype);
+    },
+    ValidateBy({
+      name,
+      validator: {
+        validate: (value: unknown) => (value === undefined ? !required : isValid(value)),
+        defaultMessage: (about) =>
+          `${about?.property} ${required && about?.value === undefined ? `is missing: it must be ${must}` : `must be ${must}`}`,
+      },
+    }),
+    ApiProperty({ ...api, required, description: meaning } as ApiPropertyOptions),
+  );
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const bytesOf = (text: string): number => Buffer.byteLength(text, 'utf8');
+
+/** An id: any text that is not empty. A JSON number is read as the text that it was written as. */
+export const Id = (about: Meaning): PropertyDecorator =>
+  field(
+    {
+      name: 'id',
+      must: `a text that is not empty, of at most ${MOST_BYTES} bytes`,
+      isValid: (value) => isText(value) && value !== '' && bytesOf(value) <= MOST_BYTES,
+      api: { type: String, minLength: 1 },
+      isId: true,
+    },
+    about,
+  );
+
+/** An id of another system, with the product's limit in characters. It may be empty. */
+export const ForeignId = (about: Meaning & { readonly max: number }): PropertyDecorator =>
+  field({ ...text(about.max), isId: true }, about);
+
+export const Text = (about: Meaning & { readonly max: number }): PropertyDecorator => field(text(about.max), about);
+
+const text = (max: number): Kind => ({
+  name: 'text',
+  must: `a text of at most ${max} characters`,
+  isValid: (value) => isText(value) && value.length <= 2 * max && [...value].length <= max,
+  api: { type: String, maxLength: max },
+});
+
+/** A name or a DBID, kept as it was sent (contract 2.3 and 0.3, 13). */
+export const EnumeratedValue = (about: Meaning): PropertyDecorator =>
+  field(
+    {
+      name: 'enumerated',
+      must: 'a text or a number',
+      isValid: (value) => isText(value) || typeof value === 'number',
+      api: { oneOf: [{ type: 'string' }, { type: 'number' }] },
+    },
+    about,
+  );
+
+export const Whole = (about: Meaning & { readonly min?: number; readonly max?: number }): PropertyDecorator => {
+  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = about;
+  const from = about.min === undefined ? '' : `, ${min} or more`;
+  const to = about.max === undefined ? '' : `, at most ${max}`;
+  return field(
+    {
+      name: 'whole',
+      must: `a whole number${from}${to}`,
+      isValid: (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max,
+      api: {
+        type: 'integer',
+        format: 'int64',
+        ...(about.min !== undefined && { minimum: min }),
+        ...(about.max !== undefined && { maximum: max }),
+      },
+    },
+    about,
+  );
+};
+
+export const Time = (about: Meaning): PropertyDecorator =>
+  field(
+    {
+      name: 'time',
+      must: 'a date and time, for example 2009-05-12T12:05:12.145Z',
+      isValid: (value) => isText(value) && parseTime(value) !== undefined,
+      api: { type: String, format: 'date-time', example: '2009-05-12T12:05:12.145Z' },
+    },
+    about,
+  );
+
+export const Flag = (about: Meaning): PropertyDecorator =>
+  field(
+    { name: 'flag', must: 'true or false', isValid: (value) => typeof value === 'boolean', api: { type: Boolean } },
+    about,
+  );
+
+/** A body within the body; its own class reads it. */
+export const Inner = (
+  about: Meaning & { readonly type: () => new () => object; readonly list?: boolean },
+): PropertyDecorator =>
+  field(
+    {
+      name: 'inner',
+      must: about.list === true ? 'a list of objects, one or more' : 'an object',
+      isValid: (value) =>
+        about.list === true ? Array.isArray(value) && value.length > 0 && value.every(isObject) : isObject(value),
+      api: { type: about.type, isArray: about.list === true } as ApiPropertyOptions,
+      inner: about.type,
+    },
+    about,
+  );
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

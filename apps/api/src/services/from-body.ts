@@ -1,0 +1,112 @@
+import type {
+  Activity,
+  Disposition,
+  Extensions,
+  Lifetime,
+  ServiceChange,
+  ServiceStart,
+  StateStart,
+  TaskStart,
+  WithExtensions,
+} from '#events';
+import { Refused } from '../http/refused.js';
+import { formatTime, parseTime } from '../http/times.js';
+import type { AssociateServiceBody, EventBody, StartServiceBody, StartStateBody, StartTaskBody } from './bodies.js';
+
+/** Those of the named fields that were sent. */
+export const sentFields = <Body extends object, Name extends keyof Body>(
+  body: Body,
+  names: readonly Name[],
+): Pick<Body, Name> =>
+  Object.fromEntries(names.filter((name) => body[name] !== undefined).map((name) => [name, body[name]])) as Pick<
+    Body,
+    Name
+  >;
+
+const activityFields = [
+  'session_id',
+  'interaction_id',
+  'application_type',
+  'application_id',
+  'resource_type',
+  'resource_id',
+  'media_type',
+] as const satisfies readonly (keyof Activity & keyof EventBody)[];
+
+/** Who did it and when; the time of the server when the caller sent none. */
+export const activityOf = (body: EventBody, now: number): Activity => ({
+  timestamp: formatTime((body.timestamp === undefined ? undefined : parseTime(body.timestamp)) ?? now),
+  ...sentFields(body, activityFields),
+});
+
+export const dispositionOf = (body: Disposition): Disposition => sentFields(body, ['disposition', 'disposition_desc']);
+
+export const extensionsOf = ({ extensions }: { readonly extensions: Extensions }): WithExtensions =>
+  Object.keys(extensions).length === 0 ? {} : { extensions };
+
+/**
+ * What the body says about the life of the conversation (contract 0.3, 17); `ttl` wins. Undefined when it says nothing.
+ * Throws `Refused` for a time that is not in the future.
+ */
+export function explicitLifetime(
+  { ttl, expiration_time }: { readonly ttl?: number; readonly expiration_time?: string },
+  now: number,
+): Lifetime | undefined {
+  if (ttl !== undefined) return { ttl };
+  if (expiration_time === undefined) return undefined;
+  const until = parseTime(expiration_time);
+  if (until === undefined || until <= now) throw new Refused('invalid', 'expiration_time must be in the future');
+  return { until };
+}
+
+/** As an optional part of a command. */
+export function lifetimeIn(
+  body: { readonly ttl?: number; readonly expiration_time?: string },
+  now: number,
+): { readonly lifetime?: Lifetime } {
+  const lifetime = explicitLifetime(body, now);
+  return lifetime === undefined ? {} : { lifetime };
+}
+
+/** An id in a body that is in the URL too must be the same (contract 0.3, 14). */
+export function refuseOtherId(name: string, sent: string | undefined, inUrl: string): void {
+  if (sent !== undefined && sent !== inUrl)
+    throw new Refused('invalid', `${name} in the body is not the one in the URL`);
+}
+
+/** Throws `Refused` when the service would belong to nobody (contract S1). `where` stands before names in messages. */
+export function serviceStartOf(body: StartServiceBody, service_id: string, now: number, where = ''): ServiceStart {
+  if (body.customer_id === undefined && body.contact_key === undefined) {
+    throw new Refused('invalid', `${where}customer_id or ${where}contact_key must be in the body`);
+  }
+  return {
+    ...serviceChangeOf(body, service_id, now),
+    ...sentFields(body, ['customer_id', 'contact_key']),
+  };
+}
+
+export const serviceChangeOf = (
+  body: StartServiceBody | AssociateServiceBody,
+  service_id: string,
+  now: number,
+): ServiceChange & Activity => ({
+  service_id,
+  ...sentFields(body, ['service_type', 'est_duration', 'auto_complete_after']),
+  ...activityOf(body, now),
+  ...dispositionOf(body),
+  ...extensionsOf(body),
+});
+
+export const stateStartOf = (body: StartStateBody, state_id: string, now: number): Omit<StateStart, 'service_id'> => ({
+  state_id,
+  ...sentFields(body, ['state_type', 'previous_state_id', 'est_duration']),
+  ...activityOf(body, now),
+  ...extensionsOf(body),
+});
+
+export const taskStartOf = (body: StartTaskBody, task_id: string, now: number): Omit<TaskStart, 'service_id'> => ({
+  task_id,
+  ...sentFields(body, ['task_type', 'state_id', 'est_duration']),
+  ...activityOf(body, now),
+  ...extensionsOf(body),
+});

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { inOrder, type Answer, type LiveService, type ServiceCommand, type State, type Task } from '#domain';
+import type { Lifetime } from '#events';
+import { ApiOptions } from '../api.options.js';
+import { Engine } from '../engine/engine.js';
+import { jsonArray } from '../http/json-array.js';
+import { Refused } from '../http/refused.js';
+import type { SentRequest } from '../http/sent-request.js';
+import { extensionsAsked } from './extensions-parameter.js';
+import { Ids, isServerMade } from './ids.js';
+import { lifetimeOf } from './lifetimes.js';
+import { cursorOf, pageAsked, pageOf } from './page.js';
+import { serviceAnswer, type JsonObject, type Nested } from './service.answer.js';
+import { ExecuteServiceCommand, GetService, ListServices, type ServicesFilter } from './service.messages.js';
+
+export type Status = 'active' | 'completed' | 'all';
+
+/** What the controllers of services, states and tasks share: from a request to the buses and back. */
+@Injectable()
+export class ServiceCalls {
+  /** Of conversations that are started without a lifetime of their own. */
+  readonly defaultLifetime: Lifetime;
+  private madeIds: Ids | undefined;
+
+  constructor(
+    readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+    private readonly engine: Engine,
+    private readonly options: ApiOptions,
+  ) {
+    this.defaultLifetime = lifetimeOf(options.expiration);
+  }
+
+  /** Epoch milliseconds by the log's clock: a process whose own clock is wrong writes right times. Throws `Unavailable`. */
+  now(): number {
+    return this.engine.running().backend.log.now();
+  }
+
+  /** Throws `Unavailable` until the engine is up. */
+  get ids(): Ids {
+    this.madeIds ??= new Ids(this.engine.running().backend.log.partitions, {
+      now: () => Math.trunc(this.now()),
+      random: randomBytes,
+    });
+    return this.madeIds;
+  }
+
+  /** The id that a start brought with it, if that is allowed (contract 0.3, 33), else a new one. */
+  startedId(sent: string | undefined, make: () => string): string {
+    if (!this.options.allowCustomIds || sent === undefined) return make();
+    if (isServerMade(sent)) throw new Refused('invalid', `The id ${sent} has the form of those that the server makes`);
+    return sent;
+  }
+
+  async execute(sent: SentRequest, command: ServiceCommand): Promise<Answer> {
+    const { answer, position } = await this.commands.execute(new ExecuteServiceCommand(command, sent.context));
+    sent.answeredAt(position);
+    return answer;
+  }
+
+  async service(sent: SentRequest, serviceId: string): Promise<LiveService> {
+    const { service, position } = await this.queries.execute(new GetService(serviceId, sent.context));
+    sent.answeredAt(position);
+    return service;
+  }
+
+  /** A list of services, as a text or, when it is long, as a stream (contract S6, S7). */
+  async services(sent: SentRequest, kind: 'customer' | 'contact', id: string, status: Status): Promise<unknown> {
+    const { query } = sent;
+    const [startedFrom, startedTo] = [query.time('started_from'), query.time('started_to')];
+    const serviceTypes = query.list('service_types');
+    const filter: ServicesFilter = {
+      status,
+      ...(startedFrom !== undefined && { startedFrom }),
+      ...(startedTo !== undefined && { startedTo }),
+      ...(serviceTypes !== undefined && { serviceTypes }),
+    };
+    const [nested, asked] = [nestedAsked(sent), extensionsAsked(query.list('extensions'))];
+    const found = await this.queries.execute(new ListServices({ kind, id }, filter, pageAsked(query), sent.context));
+    sent.answeredAt(found.position);
+    if (found.next !== undefined) sent.nextPage(cursorOf(found.next));
+    sent.answersJson();
+    return jsonArray(answers(found.services, nested, asked));
+  }
+
+  /** The states or tasks of one service that a list route asks for, in order, one page of them. */
+  partsAsked<Part extends State | Task>(
+    sent: SentRequest,
+    parts: readonly Part[],
+    status: Status,
+    isAsked: (part: Part) => boolean,
+  ): readonly Part[] {
+    const wanted = inOrder(parts).filter((part) => (status === 'all' || part.status === status) && isAsked(part));
+    const page = pageOf(wanted, pageAsked(sent.query));
+    if (page.next !== undefined) sent.nextPage(cursorOf(page.next));
+    return page.parts;
+  }
+}
+
+async function* answers(
+  services: AsyncIterable<LiveService>,
+  nested: Nested,
+  asked: ReturnType<typeof extensionsAsked>,
+): AsyncGenerator<JsonObject> {
+  for await (const service of services) yield serviceAnswer(service, nested, asked);
+}
+
+export const nestedAsked = ({ query }: SentRequest): Nested => ({
+  active_states: query.flag('active_states'),
+  completed_states: query.flag('completed_states'),
+  active_tasks: query.flag('active_tasks'),
+  completed_tasks: query.flag('completed_tasks'),
+});
+
+/** Whether a value is one of those asked for, compared as text; everything is, when nothing is asked for. */
+export const isOneOf = (value: string | number | undefined, asked: readonly string[] | undefined): boolean =>
+  asked === undefined || (value !== undefined && asked.includes(String(value)));
