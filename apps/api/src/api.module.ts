@@ -1,0 +1,42 @@
+import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import { CqrsModule } from '@nestjs/cqrs';
+import { OperationsModule, Readiness, type Logger } from '#operations';
+import { ApiOptions } from './api.options.js';
+import { Engine, LOGGER } from './engine/engine.js';
+import { Instruments } from './engine/instruments.js';
+import { CompositeController } from './services/composite.controller.js';
+import { ServiceCalls } from './services/service-calls.js';
+import { ServiceController } from './services/service.controller.js';
+import { serviceHandlers } from './services/service.handlers.js';
+import { StateController } from './services/state.controller.js';
+import { TaskController } from './services/task.controller.js';
+
+/** What must hold before this process can serve. */
+export const conditions = ['engine', 'read-model'];
+
+/** HTTP in, commands and queries over the buses, the engine behind their handlers. */
+@Module({})
+export class ApiModule implements OnApplicationShutdown {
+  static with(options: ApiOptions, readiness: Readiness, logger: Logger): DynamicModule {
+    return {
+      module: ApiModule,
+      imports: [CqrsModule.forRoot(), OperationsModule.with(readiness)],
+      controllers: [ServiceController, StateController, TaskController, CompositeController],
+      providers: [
+        { provide: ApiOptions, useValue: options },
+        { provide: LOGGER, useValue: logger },
+        Instruments,
+        Engine,
+        ServiceCalls,
+        ...serviceHandlers,
+      ],
+    };
+  }
+
+  constructor(private readonly engine: Engine) {}
+
+  /** The only hook that Nest calls after the server is closed: until then requests are still answered. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.engine.stop();
+  }
+}

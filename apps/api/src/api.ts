@@ -1,0 +1,38 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { NestLogger, Readiness, type Logger } from '#operations';
+import { ApiModule, conditions } from './api.module.js';
+import type { ApiOptions } from './api.options.js';
+import { serveOpenApi } from './http/open-api.js';
+import type { Routes } from './http/routes.js';
+import { createServer } from './http/server.js';
+
+export interface Api {
+  readonly app: NestFastifyApplication;
+  /** Every route of the server, health and documentation too. */
+  readonly routes: Routes;
+  readonly readiness: Readiness;
+}
+
+const version = '0.1.0';
+
+/** The whole program but for its start: nothing listens yet, the engine is not started. */
+export async function createApi(options: ApiOptions, logger: Logger): Promise<Api> {
+  const readiness = new Readiness(conditions);
+  const { adapter, errors, routes } = createServer({
+    prefixes: { base: options.basePath, extra: options.extraBasePaths },
+    tenant: options.tenant,
+    maxBodyBytes: options.maxBodyBytes,
+    unknownIdStatus: options.unknownIdStatus === 400 ? 400 : 404,
+    log: logger,
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(options, readiness, logger), adapter, {
+    logger: new NestLogger(logger),
+    abortOnError: false,
+    bodyParser: false,
+  });
+  app.useGlobalFilters(errors);
+  app.setGlobalPrefix(options.basePath, { exclude: ['health/live', 'health/ready', 'metrics'] });
+  serveOpenApi(app, version);
+  return { app, routes, readiness };
+}

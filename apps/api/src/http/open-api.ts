@@ -1,0 +1,186 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+
+type SchemaObject = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
+
+const text = { type: 'string' as const };
+const whole = { type: 'integer' as const, format: 'int64' };
+const enumerated = {
+  oneOf: [{ type: 'string' as const }, { type: 'number' as const }],
+  description: 'As it was sent.',
+};
+const time = { type: 'string' as const, format: 'date-time', example: '2009-05-12T12:05:12.145Z' };
+const schema = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const list = (name: string) => ({ type: 'array' as const, items: schema(name) });
+
+const started = {
+  started: { ...schema('Event') },
+  completed: { ...schema('Event') },
+  disposition: enumerated,
+  disposition_desc: text,
+};
+const nestedTasks = { active_tasks: list('Task'), completed_tasks: list('Task') };
+const withExtensions = { additionalProperties: { description: 'An extension, if it was asked for.' } };
+
+const answers: Readonly<Record<string, SchemaObject>> = {
+  Event: {
+    type: 'object',
+    required: ['timestamp'],
+    properties: {
+      timestamp: time,
+      session_id: text,
+      interaction_id: text,
+      application_type: enumerated,
+      application_id: whole,
+      resource_type: enumerated,
+      resource_id: whole,
+      media_type: enumerated,
+    },
+  },
+  Service: {
+    type: 'object',
+    required: ['service_id', 'started'],
+    properties: {
+      service_id: text,
+      service_type: enumerated,
+      customer_id: text,
+      contact_key: text,
+      est_duration: whole,
+      ...started,
+      active_states: list('State'),
+      completed_states: list('State'),
+      ...nestedTasks,
+    },
+    ...withExtensions,
+  },
+  State: {
+    type: 'object',
+    description: 'Within a service it does not repeat service_id.',
+    required: ['state_id', 'started'],
+    properties: {
+      state_id: text,
+      state_type: enumerated,
+      service_id: text,
+      previous_state_id: text,
+      est_duration: whole,
+      ...started,
+      ...nestedTasks,
+    },
+    ...withExtensions,
+  },
+  Task: {
+    type: 'object',
+    description: 'Within a service or state it does not repeat service_id.',
+    required: ['task_id', 'started'],
+    properties: {
+      task_id: text,
+      task_type: enumerated,
+      state_id: text,
+      service_id: text,
+      est_duration: whole,
+      ...started,
+    },
+    ...withExtensions,
+  },
+  CompositeAnswer: {
+    type: 'object',
+    required: ['services'],
+    properties: {
+      services: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['service_id', 'service_created'],
+          properties: {
+            service_id: text,
+            service_created: { type: 'boolean' },
+            state_id: text,
+            state_created: { type: 'boolean' },
+            task_id: text,
+            task_created: { type: 'boolean' },
+          },
+        },
+      },
+    },
+  },
+  Error: {
+    type: 'object',
+    required: ['message', 'exception'],
+    properties: {
+      message: { ...text, example: 'There are no service found for : 361-a3793cef-d559-4f9f-a95d-64555a4ba371' },
+      exception: { ...text, example: 'com.genesyslab.gsg.services.contextservices.exceptions.NotFoundException' },
+    },
+  },
+  Problem: {
+    type: 'object',
+    description: 'RFC 9457, for callers that ask for application/problem+json.',
+    required: ['type', 'title', 'status', 'detail', 'message', 'exception'],
+    properties: {
+      type: text,
+      title: text,
+      status: { type: 'integer' },
+      detail: text,
+      message: text,
+      exception: text,
+    },
+  },
+};
+
+/** Bodies in which every name without a meaning is an extension. */
+const bodiesWithExtensions = /^(Start|Associate|End|Ended|Next)\w*Body$/;
+
+const description = `A server for services, states and tasks of customers' conversations that callers of Context Services 8.5 can use
+without change. Where that product loses data silently, this server answers with an error and says so below:
+
+- Bodies are JSON in UTF-8 whatever their content type says. Broken JSON, bytes that are not UTF-8, half of a surrogate
+  pair, more than 256 levels, a body that must be an object and is not: 400. A body that says it is a form or plain text
+  and is not JSON: 415. Larger than 1 MiB (an option): 413.
+- A whole number beyond 2^53 is refused (400, send it as text) and never rounded. In ids it is read as text.
+- Unknown ids answer 404 (an option gives the 400 of the product). What is completed already: 409.
+- Dates take 1 to 9 digits of fraction, Z, an offset or none (UTC) and one-digit parts; answers have three digits and Z.
+- A contact key, customer id or extension name has at most 1024 bytes; session_id 32, interaction_id 50, disposition_desc
+  64 characters. Longer ones are refused, not cut.
+- Names of the contract cannot be names of extensions (400 in the path; in bodies those that only answers have are passed
+  over, so that an answer can be posted back).
+- ttl and expiration_time are taken in every start and end; both must be in the future. Without them a conversation
+  expires some time (5 years, an option) after its last change.
+- 503 is the only answer of its kind: its exception tells why, X-CS-Outcome whether a change was applied, Retry-After when
+  to come back.
+- Every answer carries X-CS-Position. Sent back, it makes any process wait until it knows what the caller has seen.`;
+
+/** `<base>/openapi.json`, made from the code when it is first asked for, and `<base>/docs` to browse it. */
+export function serveOpenApi(app: NestFastifyApplication, version: string): void {
+  SwaggerModule.setup('docs', app, () => openApi(app, version), {
+    useGlobalPrefix: true,
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    customSiteTitle: 'context-services',
+  });
+}
+
+export function openApi(app: NestFastifyApplication, version: string): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setTitle('context-services')
+    .setDescription(description)
+    .setVersion(version)
+    .build();
+  const document = SwaggerModule.createDocument(app, { ...config, security: [] });
+  const schemas = { ...document.components?.schemas, ...answers };
+  return {
+    ...document,
+    components: {
+      ...document.components,
+      schemas: Object.fromEntries(
+        Object.entries(schemas).map(([name, schema]) => [
+          name,
+          bodiesWithExtensions.test(name)
+            ? {
+                ...schema,
+                additionalProperties: { description: 'Any other name is an extension, any JSON its value.' },
+              }
+            : schema,
+        ]),
+      ),
+    },
+  };
+}
