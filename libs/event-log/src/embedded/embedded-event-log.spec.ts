@@ -1,15 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { LogReader } from '../event-log.js';
 import { describeEventLog, type EventLogFixture } from '../testing/event-log.contract.js';
 import { EmbeddedEventLog } from './embedded-event-log.js';
 import { EmbeddedLogReader } from './embedded-log-reader.js';
 
 const PARTITIONS = 3;
 
-async function openFixture(directory: string): Promise<EventLogFixture> {
+type OpenReader = (directory: string, log: EmbeddedEventLog) => Promise<LogReader>;
+
+async function openFixture(directory: string, openReader: OpenReader): Promise<EventLogFixture> {
   const log = await EmbeddedEventLog.open({ directory, partitions: PARTITIONS });
-  const reader = await EmbeddedLogReader.open({ directory });
+  const reader = await openReader(directory, log);
   const close = async (): Promise<void> => {
     await reader.close();
     await log.close();
@@ -19,7 +22,7 @@ async function openFixture(directory: string): Promise<EventLogFixture> {
     reader,
     restart: async () => {
       await close();
-      return openFixture(directory);
+      return openFixture(directory, openReader);
     },
     close: async () => {
       await close();
@@ -28,4 +31,11 @@ async function openFixture(directory: string): Promise<EventLogFixture> {
   };
 }
 
-describeEventLog('EmbeddedEventLog', async () => openFixture(await mkdtemp(join(tmpdir(), 'event-log-'))));
+const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'event-log-'));
+
+describeEventLog('EmbeddedEventLog', async () =>
+  openFixture(await newFolder(), (directory) => EmbeddedLogReader.open({ directory })),
+);
+describeEventLog('EmbeddedEventLog as its own reader', async () =>
+  openFixture(await newFolder(), async (_, log) => log),
+);

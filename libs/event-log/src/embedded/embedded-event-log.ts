@@ -17,7 +17,7 @@ import { fenced, judge } from '../judge.js';
 import type { Checkpoint, Fence } from '../log-record.js';
 import { RefusedStart } from '../refused-start.js';
 import { Feed, readOn } from './feed.js';
-import { CommitFailed, isDamage, LogFile, MAX_PARTITIONS, type Stored, type Tip } from './log-file.js';
+import { CommitFailed, DamagedLog, isDamage, LogFile, MAX_PARTITIONS, type Stored, type Tip } from './log-file.js';
 import { lockDirectory, type Lock } from './single-writer.js';
 import { LOG_FILE, verifyFromMarks } from './verify.js';
 import { damageInWal } from './wal.js';
@@ -55,6 +55,7 @@ interface Waiting {
  * killed leaves every answered append and, of those not answered, each one whole or not at all.
  */
 export class EmbeddedEventLog extends EventLog {
+  readonly #directory: string;
   readonly #file: LogFile;
   readonly #lock: Lock;
   readonly #clock: Clock;
@@ -73,8 +74,9 @@ export class EmbeddedEventLog extends EventLog {
   /** A commit of which it is not known whether it is in the file. Nothing else is written until it is. */
   #doubt: Draft | undefined;
 
-  private constructor(file: LogFile, lock: Lock, clock: Clock, onCommit: () => void) {
+  private constructor(directory: string, file: LogFile, lock: Lock, clock: Clock, onCommit: () => void) {
     super();
+    this.#directory = directory;
     this.#file = file;
     this.#lock = lock;
     this.#clock = clock;
@@ -97,18 +99,21 @@ export class EmbeddedEventLog extends EventLog {
     }
     mkdirSync(directory, { recursive: true });
     const lock = await lockDirectory(directory);
+    let file: LogFile | undefined;
     try {
-      const file = await openSound(directory, partitions, clock);
-      try {
-        refuseLoss(file, directory, partitions, checkpoints);
-        return new EmbeddedEventLog(file, lock, clock, onCommit);
-      } catch (error) {
-        file.close();
-        throw error;
-      }
-    } catch (error) {
+      const damage = damageInWal(join(directory, `${LOG_FILE}-wal`));
+      if (damage !== undefined) throw new DamagedLog(damage);
+      file = await LogFile.openToWrite(join(directory, LOG_FILE), partitions, () => firstFences(partitions, clock));
+      // Leftovers of a torn commit must not end up behind the frames of a later one: that would look like damage.
+      if (!file.emptyWal()) throw new Error(`somebody reads the log in ${directory} and does not end`);
+      refuseOtherPartitions(file, directory, partitions);
+      verifyFromMarks(file);
+      refuseLoss(file, directory, checkpoints);
+      return new EmbeddedEventLog(directory, file, lock, clock, onCommit);
+    } catch (cause) {
+      file?.close();
       lock.release();
-      throw error;
+      throw isDamage(cause) ? damaged(directory, cause) : cause;
     }
   }
 
@@ -124,6 +129,15 @@ export class EmbeddedEventLog extends EventLog {
     if (this.#listener !== undefined) throw new Error('the log is followed already');
     this.#listener = listener;
     for (const checkpoint of checkpoints) this.#tails[checkpoint.partition] = checkpoint;
+    try {
+      await this.#catchUp();
+    } catch (cause) {
+      throw isDamage(cause) ? damaged(this.#directory, cause) : cause;
+    }
+    this.#isFollowing = true;
+  }
+
+  async #catchUp(): Promise<void> {
     for (let partition = 0; partition < this.partitions; partition += 1) {
       while (!this.#isClosed && this.tail(partition).next < this.#tips[partition]!.next) {
         const { records, epochs } = readOn(this.#file, this.tail(partition));
@@ -131,7 +145,6 @@ export class EmbeddedEventLog extends EventLog {
         await new Promise(setImmediate); // a long way to catch up must not hold up the process
       }
     }
-    this.#isFollowing = true;
   }
 
   append(record: NewRecord, head: Head): Promise<Verdict> {
@@ -351,25 +364,6 @@ function settle(file: LogFile, { stored: [first] }: Draft): 'stored' | 'gone' | 
   }
 }
 
-/** Opens the file once nothing speaks against it, its write-ahead log empty and its chain proved. */
-async function openSound(directory: string, partitions: number, clock: Clock): Promise<LogFile> {
-  const path = join(directory, LOG_FILE);
-  const damage = damageInWal(`${path}-wal`);
-  if (damage !== undefined) throw new RefusedStart(`the log in ${directory} is damaged: ${damage}`);
-  let file: LogFile | undefined;
-  try {
-    file = await LogFile.openToWrite(path, partitions, () => firstFences(partitions, clock));
-    // Leftovers of a torn commit must not end up behind the frames of a later one: that would look like damage.
-    if (!file.emptyWal()) throw new Error(`somebody reads the log in ${directory} and does not end`);
-    verifyFromMarks(file);
-    return file;
-  } catch (cause) {
-    file?.close();
-    if (!isDamage(cause)) throw cause;
-    throw new RefusedStart(`the log in ${directory} is damaged: ${String(cause)}`, { cause });
-  }
-}
-
 const firstFences = (partitions: number, clock: Clock): readonly Fence[] =>
   Array.from({ length: partitions }, (_, partition) => ({
     kind: 'fence',
@@ -380,18 +374,23 @@ const firstFences = (partitions: number, clock: Clock): readonly Fence[] =>
     logId: randomUUID(),
   }));
 
-function refuseLoss(file: LogFile, directory: string, partitions: number, checkpoints: readonly Checkpoint[]): void {
-  if (file.partitions !== partitions) {
-    throw new RefusedStart(
-      `the log in ${directory} has ${file.partitions} partitions, not ${partitions}: the number of an existing log cannot be changed`,
-    );
-  }
+const damaged = (directory: string, cause: unknown): RefusedStart =>
+  new RefusedStart(`the log in ${directory} is damaged: ${String(cause)}`, { cause });
+
+function refuseOtherPartitions(file: LogFile, directory: string, partitions: number): void {
+  if (file.partitions === partitions) return;
+  throw new RefusedStart(
+    `the log in ${directory} has ${file.partitions} partitions, not ${partitions}: the number of an existing log cannot be changed`,
+  );
+}
+
+function refuseLoss(file: LogFile, directory: string, checkpoints: readonly Checkpoint[]): void {
   for (const { partition, next, epoch } of checkpoints) {
-    const tip = partition < file.partitions ? file.tip(partition) : undefined;
-    if (tip === undefined || tip.next < next || tip.epoch < epoch) {
-      throw new RefusedStart(
-        `the log in ${directory} has lost records: partition ${partition} ends at ${tip?.next ?? 'none'}, the read model was at ${next}`,
-      );
-    }
+    const tip = file.tip(partition);
+    if (next <= tip.next && epoch <= tip.epoch) continue;
+    throw new RefusedStart(
+      `the log in ${directory} has lost records: partition ${partition} ends at ${tip.next} in epoch ${tip.epoch}, ` +
+        `the read model was at ${next} in epoch ${epoch}`,
+    );
   }
 }

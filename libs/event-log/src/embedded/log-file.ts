@@ -132,9 +132,7 @@ export class LogFile {
     this.#head = sqlite.prepare(
       'SELECT version, head_slide, head_expires_at FROM records WHERE stream = ? ORDER BY version DESC LIMIT 1',
     );
-    this.#read = sqlite.prepare(
-      `SELECT ${COLUMNS.join(', ')}, checksum FROM records WHERE place >= ? AND place < ? ORDER BY place`,
-    );
+    this.#read = sqlite.prepare(`SELECT ${COLUMNS.join(', ')}, checksum FROM records WHERE place = ?`);
     this.#last = sqlite.prepare(
       'SELECT place, epoch, recorded_at, checksum FROM records WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1',
     );
@@ -259,23 +257,19 @@ export class LogFile {
     return row.checksum;
   }
 
-  /**
-   * Reads on from an offset and proves the chain on the way. Throws {@link DamagedLog} where it is broken. To be read
-   * without a pause: an unfinished reading keeps the write-ahead log from starting over.
-   */
+  /** Reads on from an offset and proves the chain on the way. Throws {@link DamagedLog} where it is broken. */
   *records(partition: number, from: number): Generator<Link> {
-    let offset = from;
+    const end = this.end(partition);
     let previous = this.checksumBefore(partition, from);
-    for (const row of this.#read.iterate(placeOf(partition, from), placeOf(partition + 1, 0)) as Iterable<Row>) {
-      if (row.place !== placeOf(partition, offset)) throw new DamagedLog(`record ${partition}:${offset} is missing`);
-      const checksum = chain(
-        previous,
-        COLUMNS.map((column) => row[column]),
-      );
+    // One by one: a cursor left open would keep the write-ahead log from starting over.
+    for (let offset = from; offset < end; offset += 1) {
+      const row = this.#read.get(placeOf(partition, offset)) as Row | undefined;
+      if (row === undefined) throw new DamagedLog(`record ${partition}:${offset} is missing`);
+      const cells = COLUMNS.map((column) => row[column]);
+      const checksum = chain(previous, cells);
       if (checksum !== row.checksum) throw new DamagedLog(`record ${partition}:${offset} is not what was written`);
       yield { record: recordOf(row, partition, offset), checksum, size: String(row.value ?? '').length };
       previous = checksum;
-      offset += 1;
     }
   }
 

@@ -32,7 +32,7 @@ interface Frame {
  * last commit can be torn by a crash, and after a power cut its frames may be there in part and in any order. So a bad
  * frame is a torn tail as long as nothing follows the commit that it belongs to; a sound frame behind that commit
  * proves that the bad one had been synced. A frame is known to be sound, with the chain broken before it, by taking
- * the checksum stored in its predecessor as the seed. Frames with other salts are of an earlier round and prove nothing.
+ * as the seed what its predecessor stores as its checksum, or what that should be. Frames with other salts are of an earlier round and prove nothing.
  */
 export function damageInWal(path: string): string | undefined {
   const file = openExisting(path);
@@ -61,12 +61,12 @@ function walk(file: number): string | undefined {
   if (!isHeaderSound) return walkWithoutHeader(frames);
 
   const salts = saltsOf(header, 16);
-  let previous: Frame | undefined;
+  let seeds: readonly Checksum[] = [seed];
   let bad: number | undefined;
   let isTailClosed = false;
   for (const [index, frame] of frames) {
     const hasSalts = frame.salts === salts;
-    const isChained = same(frame.after(previous?.checksum ?? seed), frame.checksum);
+    const isChained = seeds.some((previous) => same(frame.after(previous), frame.checksum));
     const isSound = hasSalts && isChained;
     if (isSound && isTailClosed) {
       return `frame ${bad} of the write-ahead log is damaged, frame ${index} of a later commit is not`;
@@ -74,7 +74,8 @@ function walk(file: number): string | undefined {
     if (!isSound) bad ??= index;
     // An older frame in the place of a torn one has neither the salts nor the chain: its commit is not of this round.
     if (bad !== undefined) isTailClosed ||= frame.commits && (hasSalts || isChained);
-    previous = frame;
+    // Of a bad frame either the page or the checksum may be as it was written.
+    seeds = isSound ? [frame.checksum] : [frame.checksum, frame.after(seeds[0]!)];
   }
   return undefined;
 }
