@@ -1,0 +1,306 @@
+import { randomUUID } from 'node:crypto';
+import { KafkaProxy } from '../../../tools/brokers/kafka-proxy.mjs';
+import { Program, call, describeOn, leave, newPlace, until, type Answered, type Place } from './processes.js';
+import { eventsOf, readLog } from './valid-events.js';
+
+/** A conversation in progress, to do something with. */
+interface Setting {
+  readonly service: string;
+  readonly state: string;
+  readonly task: string;
+}
+
+interface Route {
+  readonly name: string;
+  readonly method: string;
+  readonly route: (setting: Setting) => string;
+  readonly body?: (setting: Setting) => unknown;
+  readonly success: number;
+  /** Type of the event that the route records. */
+  readonly event: string;
+}
+
+const services = ({ service }: Setting): string => `services/${service}`;
+
+/** Every route that records something. */
+const routes: readonly Route[] = [
+  {
+    name: 'S1',
+    method: 'POST',
+    route: () => 'services/start',
+    body: ({ service }) => ({ contact_key: `next to ${service}` }),
+    success: 201,
+    event: 'ServiceStarted',
+  },
+  {
+    name: 'S2',
+    method: 'POST',
+    route: (at) => `customers/somebody/${services(at)}`,
+    body: () => ({}),
+    success: 200,
+    event: 'ServiceAssociated',
+  },
+  {
+    name: 'S3',
+    method: 'POST',
+    route: (at) => `${services(at)}/end`,
+    body: () => ({ disposition: 'done' }),
+    success: 204,
+    event: 'ServiceEnded',
+  },
+  { name: 'S5', method: 'DELETE', route: services, success: 200, event: 'ServiceDeleted' },
+  {
+    name: 'S8',
+    method: 'PUT',
+    route: (at) => `${services(at)}/extensions/Notes`,
+    body: () => ({ text: 'one' }),
+    success: 200,
+    event: 'ExtensionReplaced',
+  },
+  {
+    name: 'S9',
+    method: 'PUT',
+    route: (at) => `${services(at)}/extensions/Kept/merge`,
+    body: () => ({ more: 2 }),
+    success: 200,
+    event: 'ExtensionMerged',
+  },
+  {
+    name: 'S10',
+    method: 'PUT',
+    route: services,
+    body: () => ({ ttl: 3600 }),
+    success: 200,
+    event: 'ExpirationChanged',
+  },
+  {
+    name: 'T1',
+    method: 'POST',
+    route: (at) => `${services(at)}/states/start`,
+    body: () => ({ state_type: 'Next' }),
+    success: 201,
+    event: 'StateStarted',
+  },
+  {
+    name: 'T2',
+    method: 'POST',
+    route: (at) => `${services(at)}/states/${at.state}/end`,
+    success: 204,
+    event: 'StateEnded',
+  },
+  {
+    name: 'T3',
+    method: 'POST',
+    route: (at) => `${services(at)}/states/transition`,
+    body: ({ state }) => ({ from: { state_id: state }, to: { state_type: 'Next' } }),
+    success: 201,
+    event: 'StateTransitioned',
+  },
+  {
+    name: 'T6',
+    method: 'PUT',
+    route: (at) => `${services(at)}/states/${at.state}/extensions/Notes`,
+    body: () => [1],
+    success: 200,
+    event: 'ExtensionReplaced',
+  },
+  {
+    name: 'T7',
+    method: 'PUT',
+    route: (at) => `${services(at)}/states/${at.state}/extensions/Notes/merge`,
+    body: () => ({ a: 1 }),
+    success: 200,
+    event: 'ExtensionMerged',
+  },
+  {
+    name: 'K1',
+    method: 'POST',
+    route: (at) => `${services(at)}/tasks/start`,
+    body: () => ({ task_type: 'Next' }),
+    success: 201,
+    event: 'TaskStarted',
+  },
+  {
+    name: 'K2',
+    method: 'POST',
+    route: (at) => `${services(at)}/tasks/${at.task}/end`,
+    success: 204,
+    event: 'TaskEnded',
+  },
+  {
+    name: 'K5',
+    method: 'PUT',
+    route: (at) => `${services(at)}/tasks/${at.task}/extensions/Notes`,
+    body: () => 'text',
+    success: 200,
+    event: 'ExtensionReplaced',
+  },
+  {
+    name: 'K6',
+    method: 'PUT',
+    route: (at) => `${services(at)}/tasks/${at.task}/extensions/Notes/merge`,
+    body: () => ({ a: 1 }),
+    success: 200,
+    event: 'ExtensionMerged',
+  },
+  {
+    name: 'S11',
+    method: 'POST',
+    route: () => 'services_composite/start',
+    body: ({ service }) => ({
+      services: [
+        { service: { contact_key: `composite next to ${service}`, service_type: 'x' }, state: { state_type: 'First' } },
+      ],
+    }),
+    success: 200,
+    event: 'ServiceStarted',
+  },
+];
+
+describeOn('distributed', 'when things fail', () => {
+  let place: Place;
+  let proxy: Awaited<ReturnType<typeof KafkaProxy.start>>;
+  /** Talks to Kafka through the proxy. */
+  let behindProxy: Program;
+  let other: Program;
+  let projector: Program;
+  const programs = new Set<Program>();
+
+  const start = async (name: Program['name'], env: Record<string, string> = {}) => {
+    const program = await Program.start(name, place, env);
+    programs.add(program);
+    return program;
+  };
+  const startBehindProxy = async () => (await start('api', { CS_KAFKA_BROKERS: proxy.address })).ready();
+
+  beforeAll(async () => {
+    place = newPlace('distributed');
+    proxy = await KafkaProxy.start(process.env.CS_TEST_KAFKA_PROXIED!);
+    projector = await start('projector');
+    other = await (await start('api')).ready();
+    behindProxy = await startBehindProxy();
+    await projector.ready();
+  }, 120_000);
+
+  afterAll(async () => {
+    await Promise.all([...programs].map((program) => program.end()));
+    await proxy?.close();
+    leave(place);
+    process.stdout.write(
+      `suite: Faults, adapter: distributed, partitions: ${place.partitions}, processes: 3, cases: ${routes.length + killed.length + 2}\n`,
+    );
+  });
+
+  async function newSetting(): Promise<Setting> {
+    const { service_id: service } = (
+      await call(other, 'POST', 'services/start', { contact_key: randomUUID(), Kept: { one: 1 } })
+    ).body;
+    const { state_id: state } = (await call(other, 'POST', `services/${service}/states/start`, { state_type: 'First' }))
+      .body;
+    const { task_id: task } = (await call(other, 'POST', `services/${service}/tasks/start`, { task_type: 'First' }))
+      .body;
+    return { service, state, task };
+  }
+
+  const send = (
+    api: Program,
+    { method, route, body }: Route,
+    setting: Setting,
+    headers: Record<string, string>,
+  ): Promise<Answered> => call(api, method, route(setting), body?.(setting), headers);
+
+  /** Valid events that one request recorded. */
+  async function recordedBy(correlationId: string, event: string): Promise<number> {
+    const { valid } = await readLog(place);
+    return valid.filter(({ record }) => record.correlationId === correlationId && record.type === event).length;
+  }
+
+  it.each(routes)(
+    'answers $name truly when the answer of the broker is lost',
+    async (route) => {
+      const setting = await newSetting();
+      const correlationId = randomUUID();
+      const lost = proxy.loseNextProduceAnswer(`${place.topicPrefix}.services`);
+      const answer = await send(behindProxy, route, setting, { 'x-correlation-id': correlationId });
+      await lost;
+      const recorded = await recordedBy(correlationId, route.event);
+      if (answer.status === route.success) expect(recorded).toBe(1);
+      else {
+        expect(answer.status).toBe(503);
+        expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+        if (answer.headers.get('x-cs-outcome') === 'not-applied') expect(recorded).toBe(0);
+        else expect(answer.headers.get('x-cs-outcome')).toBe('unknown');
+      }
+    },
+    60_000,
+  );
+
+  const killed = routes.filter(({ name }) => ['S1', 'S2', 'S3', 'S8', 'T1', 'T3', 'S11'].includes(name));
+
+  it.each(killed)(
+    'gives the first answer of $name on the other process after kill -9 behind the append',
+    async (route) => {
+      const setting = await newSetting();
+      const correlationId = randomUUID();
+      const headers = { 'x-correlation-id': correlationId, 'idempotency-key': randomUUID() };
+      // The record reaches the broker; nothing comes back, so the process cannot answer.
+      proxy.silence();
+      const unanswered = send(behindProxy, route, setting, headers).then(
+        () => 'answered',
+        () => 'cut off',
+      );
+      await until('the record is in the log', async () => {
+        const { records } = await readLog(place);
+        return records.some((record) => record.kind === 'event' && record.correlationId === correlationId);
+      });
+      await behindProxy.end('SIGKILL');
+      expect(await unanswered).toBe('cut off');
+      proxy.heal();
+
+      const repeated = await send(other, route, setting, headers);
+      expect(repeated.status).toBe(route.success);
+      expect(await send(other, route, setting, headers)).toMatchObject({ status: route.success, body: repeated.body });
+      expect(await recordedBy(correlationId, route.event)).toBe(1);
+      const { valid } = await readLog(place);
+      const ids = Object.values((route.name === 'S11' ? repeated.body.services[0] : (repeated.body ?? {})) as object);
+      for (const id of ids.filter((value) => typeof value === 'string')) {
+        expect(valid.filter(({ event }) => JSON.stringify(event.data).includes(id)).length).toBeGreaterThan(0);
+      }
+      behindProxy = await startBehindProxy();
+    },
+    90_000,
+  );
+
+  it('answers 503 with the lag while the projector hangs, and the body when it goes on', async () => {
+    const { body } = await call(other, 'POST', 'services/start', { contact_key: 'patience' });
+    expect((await call(other, 'GET', `services/${body.service_id}`)).status).toBe(200);
+    projector.signal('SIGSTOP');
+    try {
+      expect((await call(other, 'PUT', `services/${body.service_id}/extensions/Late`, { seen: true })).status).toBe(
+        200,
+      );
+      const waiting = await call(other, 'GET', `services/${body.service_id}?extensions=*`);
+      expect(waiting.status).toBe(503);
+      expect(waiting.headers.get('retry-after')).toMatch(/^\d+$/);
+      expect(waiting.body.message).toMatch(/\d+ records behind/);
+      const list = await call(other, 'GET', 'services/anonymous/patience');
+      expect(list.status).toBe(503);
+    } finally {
+      projector.signal('SIGCONT');
+    }
+    await until(
+      'the projector has caught up',
+      async () => (await call(other, 'GET', `services/${body.service_id}`)).status === 200,
+    );
+    const { body: late } = await call(other, 'GET', `services/${body.service_id}?extensions=*`);
+    expect(late).toMatchObject({ service_id: body.service_id, Late: { seen: true } });
+  }, 60_000);
+
+  it('keeps one event for each acknowledged command', async () => {
+    const { valid } = await readLog(place);
+    const versions = valid.map(({ record }) => `${record.stream} ${record.version}`);
+    expect(new Set(versions).size).toBe(versions.length);
+    for (const { record } of valid)
+      expect(eventsOf(valid, record.stream).every(({ event }) => event.type.length > 0)).toBe(true);
+  }, 60_000);
+});
