@@ -91,14 +91,16 @@ export class Program {
   }
 
   async ready(): Promise<this> {
-    await until(`${this.name} is ready`, async () => {
-      if (this.child.exitCode !== null || this.child.signalCode !== null)
-        throw new Error(`${this.name} ended:\n${this.output}`);
+    const isReady = async (): Promise<boolean> => {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) throw new Error(`${this.name} ended`);
       try {
         return (await fetch(`${this.origin}/health/ready`)).status === 200;
       } catch {
         return false;
       }
+    };
+    await until(`${this.name} is ready`, isReady).catch((cause: unknown) => {
+      throw new Error(`${this.name} did not become ready:\n${this.output}`, { cause });
     });
     return this;
   }
