@@ -1,8 +1,8 @@
-import type { ExtensionOwner, Extensions, Json, Lifetime, ServiceEvent } from '#events';
+import type { ExtensionOwner, Extensions, Lifetime, ServiceEvent } from '#events';
 import { Rejected } from '../rejected.js';
 import { answerOf } from './answer.js';
 import type { ServiceCommand } from './commands.js';
-import { findState, findTask, newestActiveState, newestActiveTask } from './find.js';
+import { findExtension, findState, findTask, isMergeable, newestActiveState, newestActiveTask } from './find.js';
 import type { Answer, LiveService, Service, State, Task } from './service.js';
 
 export interface Decision {
@@ -174,8 +174,8 @@ function refuseTakenTask(id: string, service: LiveService): void {
 }
 
 function refuseNotMergeable(name: string, extensions: Extensions): void {
-  const stored: Json | undefined = Object.hasOwn(extensions, name) ? extensions[name] : {};
-  if (typeof stored === 'object' && stored !== null && !Array.isArray(stored)) return;
+  const stored = findExtension(extensions, name);
+  if (stored === undefined || isMergeable(stored)) return;
   throw new Rejected(
     'extension-not-mergeable',
     `The extension ${name} is not an object: nothing can be merged into it`,

@@ -1,16 +1,17 @@
 import type {
   Activity,
   EventEnvelope,
+  ExtensionMerged,
   ExtensionOwner,
   Extensions,
   IdempotencyDigest,
-  Json,
   ServiceEvent,
   ServiceStart,
   StateStart,
   TaskStart,
 } from '#events';
 import { answerOf, answersKeptForMs } from './answer.js';
+import { findExtension, isMergeable } from './find.js';
 import type { KeptAnswer, LiveService, Service, State, Task } from './service.js';
 import { measured } from './size.js';
 
@@ -88,9 +89,7 @@ function change(service: LiveService, event: Change, record: Recorded): LiveServ
     case 'ExtensionReplaced':
       return onOwner(data, (item) => withExtensions(item, { [data.name]: data.value }));
     case 'ExtensionMerged':
-      return onOwner(data, (item) =>
-        withExtensions(item, { [data.name]: { ...objectNamed(data.name, item.extensions), ...data.value } }),
-      );
+      return onOwner(data, (item) => withExtensions(item, { [data.name]: merged(item.extensions, data) }));
     case 'ExpirationChanged':
       return service;
   }
@@ -163,6 +162,12 @@ const withExtensions = <Item extends WithExtensions>(item: Item, extensions: Ext
   extensions: { ...item.extensions, ...extensions },
 });
 
+/** At the first level; the new value wins. */
+function merged(extensions: Extensions, { name, value }: ExtensionMerged['data']): Extensions {
+  const stored = findExtension(extensions, name) ?? {};
+  return isMergeable(stored) ? { ...stored, ...value } : value;
+}
+
 /** The time of the start stays what it was: lists are sorted by it (contract 0.3, 18). */
 const updated = <Item extends LiveService | State | Task>(
   item: Item,
@@ -186,11 +191,6 @@ const completed = <Item extends LiveService | State | Task>(
   status: 'completed',
   completed: pick(activity, activityFields),
 });
-
-const objectNamed = (name: string, extensions: Extensions): { readonly [name: string]: Json } => {
-  const stored = Object.hasOwn(extensions, name) ? extensions[name] : undefined;
-  return typeof stored === 'object' && stored !== null && !Array.isArray(stored) ? (stored as Extensions) : {};
-};
 
 /** Answers stay for 24 h of recorded time, which never decreases within a stream: they are sorted by it. */
 function keep(answers: readonly KeptAnswer[], event: ServiceEvent, record: Recorded): readonly KeptAnswer[] {

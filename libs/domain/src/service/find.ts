@@ -1,4 +1,4 @@
-import type { Enumerated } from '#events';
+import type { Enumerated, Extensions, Json } from '#events';
 import type { LiveService, State, Task } from './service.js';
 
 type Part = State | Task;
@@ -44,3 +44,11 @@ export const newestActiveTask = (service: LiveService, type?: Enumerated, stateI
 /** Whether a stored value equals the wanted one as text; a missing wanted one is not compared. */
 export const matches = (stored: Enumerated | undefined, wanted: Enumerated | undefined): boolean =>
   wanted === undefined || (stored !== undefined && sameEnumerated(stored, wanted));
+
+/** An extension's value; undefined when there is none of this name, however the name sounds (`constructor`). */
+export const findExtension = (extensions: Extensions, name: string): Json | undefined =>
+  Object.hasOwn(extensions, name) ? extensions[name] : undefined;
+
+/** Whether a value can be merged into (contract S9): an object, not a list. */
+export const isMergeable = (value: Json): value is Extensions =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

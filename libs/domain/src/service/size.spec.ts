@@ -100,7 +100,7 @@ describe('the size that a service carries', () => {
             stateTransitioned(
               { state_id: from },
               { state_id: id },
-              { interaction_id: text(50), media_type: text(500) },
+              { interaction_id: text(50), media_type: text(3000) },
             ),
           );
         } else if (kind === 3) add(extensionReplaced(text(10), value()));
