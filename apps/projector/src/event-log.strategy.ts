@@ -1,23 +1,27 @@
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { RecordedEvent } from '#events';
-import type { Clock, LogReader, Subscription } from '#event-log';
+import { RefusedStart, type Clock, type LogReader, type Subscription } from '#event-log';
 import { StoreWentBack, type Delivery, type Projection } from './projection/projection.js';
 
 /** Handles records whose type this program does not know: only their handler can tell whether they count. */
 export const ANY_OTHER_TYPE = '*';
 
-/** All projector processes share the partitions. */
-const GROUP = 'projector';
+/** How long closing waits for batches in flight before {@link EventLogStrategyOptions.onOverdue}, ms. */
+const CLOSING_GRACE_MS = 5_000;
 
 export interface EventLogStrategyOptions {
   readonly log: LogReader;
+  /** All processes that share the partitions. */
+  readonly group: string;
   readonly projection: Pick<Projection, 'checkpoint' | 'handle' | 'verify' | 'close'>;
   readonly clock: Clock;
   /** How often an idle projector asks whether the store still has what it acknowledged, ms. */
   readonly verifyEveryMs: number;
   /** Whether the store answered that question. */
   readonly onVerified: (error?: Error) => void;
+  /** Closing has waited long enough: what a batch in flight still waits for must give up. */
+  readonly onOverdue: () => Promise<void>;
   /** The log cannot be read any further: the process must end. */
   readonly onFatal: (error: Error) => void;
 }
@@ -60,10 +64,17 @@ export class EventLogStrategy extends Server implements CustomTransportStrategy 
   override async close(): Promise<void> {
     this.closed = true;
     this.cancelVerification();
-    this.options.projection.close();
+    const { clock, projection, onOverdue } = this.options;
+    let overdue = Promise.resolve();
+    const inTime = clock.after(CLOSING_GRACE_MS, () => {
+      overdue = onOverdue();
+    });
+    projection.close();
     await this.verifying;
     await this.subscription?.close();
     this.subscription = undefined;
+    inTime();
+    await overdue;
   }
 
   override on(event: string): never {
@@ -75,10 +86,17 @@ export class EventLogStrategy extends Server implements CustomTransportStrategy 
   }
 
   private subscribe(): Promise<Subscription> {
-    const { log, projection, onFatal } = this.options;
+    const { log, group, projection, onFatal } = this.options;
     return log.subscribe({
-      group: GROUP,
-      checkpoint: (partition) => projection.checkpoint(partition),
+      group,
+      checkpoint: async (partition) => {
+        try {
+          return await projection.checkpoint(partition);
+        } catch (error) {
+          if (error instanceof RefusedStart) onFatal(error); // trying again does not help
+          throw error;
+        }
+      },
       handle: (batch) => projection.handle(batch, (record, delivery) => this.dispatch(record, delivery)),
       onFatal,
     });

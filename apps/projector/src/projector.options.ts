@@ -23,3 +23,20 @@ export class ProjectorOptions extends HttpOptions {
   @Min(100)
   verifyEveryMs = 5_000; // one small read
 }
+
+/** What the api reads from the same file and environment; here it is neither an option nor a mistake. */
+export const OPTIONS_OF_THE_API = [
+  'basePath',
+  'extraBasePaths',
+  'maxBodyBytes',
+  'unknownIdStatus',
+  'allowCustomIds',
+  'expiration',
+  'projectorInside',
+  'maxLagRecords',
+  'progressEveryMs',
+  'rowPatienceMs',
+  'appendTimeoutMs',
+  'barrierTimeoutMs',
+  'knownStreamsMib',
+];

@@ -6,7 +6,7 @@ import { Projection, type Delivery } from './projection/projection.js';
 
 /** Without it Nest logs the error and hands on an 'Internal server error' in its place. */
 @Catch()
-class Rethrow implements RpcExceptionFilter {
+export class Rethrow implements RpcExceptionFilter {
   catch(error: unknown): never {
     throw error;
   }

@@ -21,7 +21,8 @@ export abstract class DeadLetters {
 /** What happens in the projection, for logs, metrics and readiness. Must not throw. */
 export interface ProjectionWatch {
   batchStarted(partition: number, records: number, oldestRecordedAt: number): void;
-  batchDone(partition: number): void;
+  /** `next`: the offset up to which the read model is now complete. */
+  batchDone(partition: number, next: number): void;
   /** The partition was taken away in the middle: somebody else goes on. */
   batchLeft(partition: number): void;
   projected(record: RecordedEvent): void;
