@@ -4,6 +4,7 @@ import { OperationsModule, Readiness, type Logger } from '#operations';
 import { ApiOptions } from './api.options.js';
 import { Engine, LOGGER } from './engine/engine.js';
 import { Instruments } from './engine/instruments.js';
+import { OpenApi, OpenApiController } from './http/open-api.js';
 import { CompositeController } from './services/composite.controller.js';
 import { ServiceCalls } from './services/service-calls.js';
 import { ServiceController } from './services/service.controller.js';
@@ -21,13 +22,14 @@ export class ApiModule implements OnApplicationShutdown {
     return {
       module: ApiModule,
       imports: [CqrsModule.forRoot(), OperationsModule.with(readiness)],
-      controllers: [ServiceController, StateController, TaskController, CompositeController],
+      controllers: [ServiceController, StateController, TaskController, CompositeController, OpenApiController],
       providers: [
         { provide: ApiOptions, useValue: options },
         { provide: LOGGER, useValue: logger },
         Instruments,
         Engine,
         ServiceCalls,
+        OpenApi,
         ...serviceHandlers,
       ],
     };

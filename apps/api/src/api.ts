@@ -3,7 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { NestLogger, Readiness, type Logger } from '#operations';
 import { ApiModule, conditions } from './api.module.js';
 import type { ApiOptions } from './api.options.js';
-import { serveOpenApi } from './http/open-api.js';
+import { OpenApi } from './http/open-api.js';
 import type { Routes } from './http/routes.js';
 import { createServer } from './http/server.js';
 
@@ -13,8 +13,6 @@ export interface Api {
   readonly routes: Routes;
   readonly readiness: Readiness;
 }
-
-const version = '0.1.0';
 
 /** The whole program but for its start: nothing listens yet, the engine is not started. */
 export async function createApi(options: ApiOptions, logger: Logger): Promise<Api> {
@@ -33,6 +31,6 @@ export async function createApi(options: ApiOptions, logger: Logger): Promise<Ap
   });
   app.useGlobalFilters(errors);
   app.setGlobalPrefix(options.basePath, { exclude: ['health/live', 'health/ready', 'metrics'] });
-  serveOpenApi(app, version);
+  app.get(OpenApi).describe(app);
   return { app, routes, readiness };
 }

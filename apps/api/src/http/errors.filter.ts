@@ -42,11 +42,7 @@ export class ErrorsFilter implements ExceptionFilter {
     const allowed = this.routes.allowed(request.url);
     const Allow = allowed.join(', ');
     if (allowed.length === 0) {
-      this.answer(
-        new Refused('no-such-route', `There is no resource at ${request.method} of this path`),
-        request,
-        reply,
-      );
+      this.answer(new Refused('no-such-route', 'There is no resource at this path'), request, reply);
     } else if (request.method === 'OPTIONS') {
       void reply.status(204).header('Allow', Allow).send();
     } else {

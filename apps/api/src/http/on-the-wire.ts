@@ -3,6 +3,7 @@ import { Rejected, type RejectionCode } from '#domain';
 import { LogUnavailable, NotApplied, OutcomeUnknown } from '#event-log';
 import { StoreUnavailable } from '#read-model';
 import { MalformedPosition } from '../position.js';
+import { BeyondTheLog } from '../services/recent-streams.js';
 import { Unavailable } from '../services/unavailable.js';
 import { Refused, type RefusalCode } from './refused.js';
 
@@ -70,7 +71,8 @@ export function onTheWire(error: unknown, { unknownIdStatus, changes }: ErrorCon
     const { status, exception } = refusals[error.code];
     return answer(status, exception, error.message, error.headers);
   }
-  if (error instanceof MalformedPosition) return answer(HttpStatus.BAD_REQUEST, 'BadRequestException', error.message);
+  if (error instanceof MalformedPosition || error instanceof BeyondTheLog)
+    return answer(HttpStatus.BAD_REQUEST, 'BadRequestException', error.message);
   if (error instanceof Unavailable) {
     return unavailable(error.exception, error.message, error.outcome, error.retryAfterSeconds);
   }

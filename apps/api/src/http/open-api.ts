@@ -1,5 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { Controller, Get, Header, Injectable, Param, StreamableFile } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { ApiExcludeController, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { Refused } from './refused.js';
+import { Sent, type SentRequest } from './sent-request.js';
 
 type SchemaObject = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
@@ -148,17 +154,75 @@ without change. Where that product loses data silently, this server answers with
   to come back.
 - Every answer carries X-CS-Position. Sent back, it makes any process wait until it knows what the caller has seen.`;
 
-/** `<base>/openapi.json`, made from the code when it is first asked for, and `<base>/docs` to browse it. */
-export function serveOpenApi(app: NestFastifyApplication, version: string): void {
-  SwaggerModule.setup('docs', app, () => openApi(app, version), {
-    useGlobalPrefix: true,
-    jsonDocumentUrl: 'openapi.json',
-    raw: ['json'],
-    customSiteTitle: 'context-services',
-  });
+/** The OpenAPI document, made from the code when it is first asked for. */
+@Injectable()
+export class OpenApi {
+  private app: NestFastifyApplication | undefined;
+  private made: OpenAPIObject | undefined;
+
+  describe(app: NestFastifyApplication): void {
+    this.app = app;
+  }
+
+  get document(): OpenAPIObject {
+    if (!this.app) throw new Error('there is no application to describe');
+    this.made ??= openApi(this.app);
+    return this.made;
+  }
 }
 
-export function openApi(app: NestFastifyApplication, version: string): OpenAPIObject {
+/** The package that @nestjs/swagger brings along: nothing is fetched from elsewhere. */
+const assets = dirname(
+  createRequire(createRequire(import.meta.url).resolve('@nestjs/swagger')).resolve('swagger-ui-dist/package.json'),
+);
+const assetTypes: ReadonlyMap<string, string> = new Map([
+  ['swagger-ui.css', 'text/css;charset=UTF-8'],
+  ['swagger-ui-bundle.js', 'text/javascript;charset=UTF-8'],
+  ['favicon-32x32.png', 'image/png'],
+]);
+
+/** `<base>/openapi.json`, and `<base>/docs` to browse it. */
+@ApiExcludeController()
+@Controller()
+export class OpenApiController {
+  constructor(private readonly openApi: OpenApi) {}
+
+  @Get('openapi.json')
+  document(): OpenAPIObject {
+    return this.openApi.document;
+  }
+
+  @Get('docs')
+  @Header('Content-Type', 'text/html;charset=UTF-8')
+  page(@Sent() { prefix }: SentRequest): string {
+    return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>context-services</title>
+<link rel="icon" href="${prefix}/docs/favicon-32x32.png">
+<link rel="stylesheet" href="${prefix}/docs/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="${prefix}/docs/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({ url: '${prefix}/openapi.json', dom_id: '#page', deepLinking: true })</script>
+</body>
+</html>
+`;
+  }
+
+  @Get('docs/:asset')
+  async asset(@Param('asset') name: string): Promise<StreamableFile> {
+    const type = assetTypes.get(name);
+    if (type === undefined) throw new Refused('no-such-route', 'There is no resource at this path');
+    return new StreamableFile(await readFile(join(assets, name)), { type });
+  }
+}
+
+const version = '0.1.0';
+
+function openApi(app: NestFastifyApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('context-services')
     .setDescription(description)

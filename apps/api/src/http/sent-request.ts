@@ -51,9 +51,7 @@ export class SentRequest {
   read(): void {
     this.query = new QueryParameters(queryText(this.request.url));
     const seen = this.request.headers['x-cs-position'];
-    if (seen === undefined) return;
-    this.positions = parsePositions(Array.isArray(seen) ? seen.join(',') : seen);
-    this.reply.header('X-CS-Position', formatPositions(this.positions));
+    if (seen !== undefined) this.answeredAt(parsePositions(Array.isArray(seen) ? seen.join(',') : seen));
   }
 
   query = new QueryParameters('');
@@ -72,7 +70,7 @@ export class SentRequest {
   /** Says where in the log the answer stands: not before what the caller has seen. */
   answeredAt(position: LogPositions): void {
     this.positions = mergePositions(this.positions, position);
-    this.reply.header('X-CS-Position', formatPositions(this.positions));
+    if (this.positions.size > 0) this.reply.header('X-CS-Position', formatPositions(this.positions));
   }
 
   /** `Location`: a path with the prefix of the request (contract 0.3, 20). */

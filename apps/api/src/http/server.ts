@@ -68,8 +68,9 @@ export function createServer(options: ServerOptions): {
       done(error as Error);
     }
   });
+  // Only what is serialized here passes: Fastify has named its own form of the type by then.
   server.addHook('preSerialization', (_request, reply, payload, done) => {
-    if (!reply.hasHeader('Content-Type')) reply.header('Content-Type', JSON_TYPE);
+    reply.header('Content-Type', JSON_TYPE);
     done(null, payload);
   });
   server.addHook('onResponse', (request, reply, done) => {

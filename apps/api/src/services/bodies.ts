@@ -267,7 +267,8 @@ export class ContractBody implements PipeTransform<SentBody | undefined, object>
   transform(sent: SentBody | undefined, { metatype }: ArgumentMetadata): object {
     if (!metatype) throw new Error('a handler must name the class of its body');
     const Body = metatype as BodyClass<object>;
-    return readBody(Body, (sent && readJson(sent, idsBelowTop.get(Body) ?? TOP)) ?? {});
+    const value = sent && readJson(sent, idsBelowTop.get(Body) ?? TOP);
+    return readBody(Body, value === undefined ? {} : value);
   }
 }
 

@@ -8,6 +8,7 @@ import { Engine } from '../engine/engine.js';
 import { jsonArray } from '../http/json-array.js';
 import { Refused } from '../http/refused.js';
 import type { SentRequest } from '../http/sent-request.js';
+import { mergePositions, type LogPositions } from '../position.js';
 import { extensionsAsked } from './extensions-parameter.js';
 import { Ids, isServerMade } from './ids.js';
 import { lifetimeOf } from './lifetimes.js';
@@ -78,11 +79,22 @@ export class ServiceCalls {
       ...(serviceTypes !== undefined && { serviceTypes }),
     };
     const [nested, asked] = [nestedAsked(sent), extensionsAsked(query.list('extensions'))];
+    const known = this.known();
     const found = await this.queries.execute(new ListServices({ kind, id }, filter, pageAsked(query), sent.context));
-    sent.answeredAt(found.position);
+    sent.answeredAt(mergePositions(known, found.position));
     if (found.next !== undefined) sent.nextPage(cursorOf(found.next));
     sent.answersJson();
     return jsonArray(answers(found.services, nested, asked));
+  }
+
+  /** What this process has seen of every partition: a list is not older, also in what it does not show. */
+  private known(): LogPositions {
+    const { log } = this.engine.running().backend;
+    const ends = Array.from(
+      { length: log.partitions },
+      (_, partition) => [partition, log.tail(partition).next - 1] as const,
+    );
+    return new Map(ends.filter(([, offset]) => offset >= 0));
   }
 
   /** The states or tasks of one service that a list route asks for, in order, one page of them. */

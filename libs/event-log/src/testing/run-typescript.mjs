@@ -10,7 +10,12 @@ if (isMainThread) register(import.meta.url);
 
 const LIBS = new URL('../../../', import.meta.url);
 const SWC_OPTIONS = /** @type {const} */ ({
-  jsc: { target: 'es2022', parser: { syntax: 'typescript', decorators: true } },
+  jsc: {
+    target: 'es2022',
+    parser: { syntax: 'typescript', decorators: true },
+    transform: { legacyDecorator: true, decoratorMetadata: true },
+    keepClassNames: true,
+  },
   module: { type: 'es6' },
   sourceMaps: 'inline',
 });
