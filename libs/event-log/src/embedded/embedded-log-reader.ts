@@ -17,20 +17,19 @@ const SQLITE_ERROR = 1;
 
 /** Reads the embedded log in a process or thread of its own, without ever changing it. */
 export class EmbeddedLogReader extends LogReader {
-  readonly #file: LogFile;
-  readonly #clock: Clock;
-  readonly #feeds = new Set<Feed>();
-  readonly #logIds: readonly string[];
-  #stopLooking: () => void = () => undefined;
-  #seenVersion = 0;
-  #isClosed = false;
+  private readonly feeds = new Set<Feed>();
+  private readonly logIds: readonly string[];
+  private stopLooking: () => void = () => undefined;
+  private seenVersion = 0;
+  private isClosed = false;
 
-  private constructor(file: LogFile, clock: Clock) {
+  private constructor(
+    private readonly file: LogFile,
+    private readonly clock: Clock,
+  ) {
     super();
-    this.#file = file;
-    this.#clock = clock;
-    this.#logIds = Array.from({ length: file.partitions }, (_, partition) => file.logId(partition));
-    this.#look();
+    this.logIds = Array.from({ length: file.partitions }, (_, partition) => file.logId(partition));
+    this.look();
   }
 
   /** Waits for as long as there is no log in the folder. Throws {@link RefusedStart} when it cannot be read at all. */
@@ -49,52 +48,52 @@ export class EmbeddedLogReader extends LogReader {
     }
   }
 
-  get partitions(): number {
-    return this.#file.partitions;
+  override get partitions(): number {
+    return this.file.partitions;
   }
 
-  logId(partition: number): string {
-    return this.#logIds[partition]!;
+  override logId(partition: number): string {
+    return this.logIds[partition]!;
   }
 
-  async subscribe(subscriber: Subscriber): Promise<Subscription> {
-    const feed = new Feed(this.#file, subscriber, this.#clock);
-    this.#feeds.add(feed);
+  override async subscribe(subscriber: Subscriber): Promise<Subscription> {
+    const feed = new Feed(this.file, subscriber, this.clock);
+    this.feeds.add(feed);
     return {
       close: async () => {
         await feed.close();
-        this.#feeds.delete(feed);
+        this.feeds.delete(feed);
       },
     };
   }
 
   /** Something was committed: look now. */
   wake(): void {
-    for (const feed of this.#feeds) feed.wake();
+    for (const feed of this.feeds) feed.wake();
   }
 
-  async ends(): Promise<readonly number[]> {
+  override async ends(): Promise<readonly number[]> {
     try {
-      return this.#logIds.map((_, partition) => this.#file.end(partition));
+      return this.logIds.map((_, partition) => this.file.end(partition));
     } catch (cause) {
       throw new LogUnavailable('the log cannot be read', { cause });
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#stopLooking();
-    await Promise.all([...this.#feeds].map((feed) => feed.close()));
-    this.#file.close();
+  override async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.stopLooking();
+    await Promise.all([...this.feeds].map((feed) => feed.close()));
+    this.file.close();
   }
 
-  #look(): void {
-    this.#stopLooking = this.#clock.after(LOOK_INTERVAL_MS, () => {
-      const version = this.#file.dataVersion();
-      if (version !== this.#seenVersion) this.wake();
-      this.#seenVersion = version;
-      this.#look();
+  private look(): void {
+    this.stopLooking = this.clock.after(LOOK_INTERVAL_MS, () => {
+      const version = this.file.dataVersion();
+      if (version !== this.seenVersion) this.wake();
+      this.seenVersion = version;
+      this.look();
     });
   }
 }

@@ -607,16 +607,16 @@ const beginnings = (partitions: number): readonly Checkpoint[] =>
 
 /** Reads the records of a log as the rule says and checks on the way that none is repeated, missing or out of order. */
 class Reading {
-  readonly #partitions: { next: number; epoch: number; readonly records: LogRecord[] }[];
-  readonly #heads = new Map<string, Head>();
-  readonly #valid = new Map<string, RecordedEvent[]>();
+  private readonly places: { next: number; epoch: number; readonly records: LogRecord[] }[];
+  private readonly heads = new Map<string, Head>();
+  private readonly validByStream = new Map<string, RecordedEvent[]>();
 
   constructor(from: readonly Checkpoint[]) {
-    this.#partitions = from.map(({ next, epoch }) => ({ next, epoch, records: [] }));
+    this.places = from.map(({ next, epoch }) => ({ next, epoch, records: [] }));
   }
 
   readonly see = (record: LogRecord, epoch: number): void => {
-    const partition = this.#partitions[record.partition];
+    const partition = this.places[record.partition];
     if (partition === undefined || record.offset !== partition.next) {
       throw new Error(`${record.partition}:${record.offset} came where ${record.partition}:${partition?.next} was due`);
     }
@@ -625,26 +625,26 @@ class Reading {
     if (record.kind === 'fence') partition.epoch = fenced(partition.epoch, record.epoch);
     if (epoch !== partition.epoch)
       throw new Error(`epoch ${epoch} at ${record.partition}:${record.offset} is not ${partition.epoch}`);
-    if (record.kind === 'event') this.#fold(record, epoch);
+    if (record.kind === 'event') this.fold(record, epoch);
   };
 
-  #fold(record: RecordedEvent, epoch: number): void {
+  private fold(record: RecordedEvent, epoch: number): void {
     const key = keyOf(record);
     // Who reads from the middle knows no heads: there the first record of a stream is taken as it is.
-    const head = this.#heads.get(key) ?? { version: record.version - 1 };
+    const head = this.heads.get(key) ?? { version: record.version - 1 };
     if (!judge(record, head, epoch).valid) return;
-    this.#heads.set(key, advance(head, record));
-    this.#valid.set(key, [...(this.#valid.get(key) ?? []), record]);
+    this.heads.set(key, advance(head, record));
+    this.validByStream.set(key, [...(this.validByStream.get(key) ?? []), record]);
   }
 
-  valid = (stream: Stream): readonly RecordedEvent[] => this.#valid.get(keyOf(stream)) ?? [];
-  records = (partition: number): readonly LogRecord[] => this.#partitions[partition]!.records;
+  valid = (stream: Stream): readonly RecordedEvent[] => this.validByStream.get(keyOf(stream)) ?? [];
+  records = (partition: number): readonly LogRecord[] => this.places[partition]!.records;
   checkpoints = (): readonly Checkpoint[] =>
-    this.#partitions.map(({ next, epoch }, partition) => ({ partition, next, epoch }));
+    this.places.map(({ next, epoch }, partition) => ({ partition, next, epoch }));
 
   /** Begins anew at the checkpoint; what was read in its partition is forgotten. */
   moveTo({ partition, next, epoch }: Checkpoint): void {
-    this.#partitions[partition] = { next, epoch, records: [] };
+    this.places[partition] = { next, epoch, records: [] };
   }
 }
 
@@ -658,32 +658,32 @@ class Reader implements Subscriber {
   failing: number | undefined;
   overlaps = 0;
   handled = 0;
-  #checkpoints: readonly Checkpoint[];
-  #held: Promise<void> | undefined;
-  readonly #busy = new Set<number>();
-  readonly #waiting = new Set<() => void>();
+  private reached: readonly Checkpoint[];
+  private held: Promise<void> | undefined;
+  private readonly busy = new Set<number>();
+  private readonly waiting = new Set<() => void>();
 
   constructor(partitions: number, { from = beginnings(partitions), group = `contract-${randomUUID()}` } = {}) {
     this.group = group;
     this.seen = new Reading(from);
-    this.#checkpoints = from;
+    this.reached = from;
     this.fatal = new Promise((resolve) => (this.onFatal = resolve));
   }
 
   get checkpoints(): readonly Checkpoint[] {
-    return this.#checkpoints;
+    return this.reached;
   }
 
   async checkpoint(partition: number): Promise<Checkpoint> {
-    return this.#checkpoints[partition]!;
+    return this.reached[partition]!;
   }
 
   async handle({ partition, records, epochs, end, isStale }: Batch): Promise<void> {
     if (isStale()) return;
-    if (this.#busy.has(partition)) this.overlaps += 1;
-    this.#busy.add(partition);
-    this.#changed();
-    await this.#held;
+    if (this.busy.has(partition)) this.overlaps += 1;
+    this.busy.add(partition);
+    this.changed();
+    await this.held;
     try {
       if (partition === this.failing) {
         this.failures.push({ offset: records[0]!.offset });
@@ -692,44 +692,44 @@ class Reader implements Subscriber {
       for (const [n, record] of records.entries()) this.seen.see(record, epochs[n]!);
       const last = records.at(-1)!;
       if (last.offset >= end) throw new Error(`record ${last.offset} is not before the end ${end}`);
-      this.#checkpoints = this.seen.checkpoints();
+      this.reached = this.seen.checkpoints();
       this.handled += records.length;
     } finally {
-      this.#busy.delete(partition);
-      this.#changed();
+      this.busy.delete(partition);
+      this.changed();
     }
   }
 
   moveTo(checkpoint: Checkpoint): void {
     this.seen.moveTo(checkpoint);
-    this.#checkpoints = this.seen.checkpoints();
+    this.reached = this.seen.checkpoints();
   }
 
   /** Keeps every handler waiting until the returned function is called. */
   hold(): () => void {
     let release!: () => void;
-    this.#held = new Promise((resolve) => (release = resolve));
+    this.held = new Promise((resolve) => (release = resolve));
     return release;
   }
 
-  entered = (): Promise<void> => this.#until(() => this.#busy.size > 0);
-  failed = (times: number): Promise<void> => this.#until(() => this.failures.length >= times);
+  entered = (): Promise<void> => this.until(() => this.busy.size > 0);
+  failed = (times: number): Promise<void> => this.until(() => this.failures.length >= times);
   reaches = (ends: readonly number[], partitions = [...ends.keys()]): Promise<void> =>
-    this.#until(() => partitions.every((partition) => this.#checkpoints[partition]!.next >= ends[partition]!));
+    this.until(() => partitions.every((partition) => this.reached[partition]!.next >= ends[partition]!));
 
-  #changed(): void {
-    for (const look of this.#waiting) look();
+  private changed(): void {
+    for (const look of this.waiting) look();
   }
 
   /** Resolves when the condition holds after one of the handler's steps. A reader that stopped for good rejects it. */
-  #until(condition: () => boolean): Promise<void> {
+  private until(condition: () => boolean): Promise<void> {
     const holds = new Promise<void>((resolve) => {
       const look = (): void => {
         if (!condition()) return;
-        this.#waiting.delete(look);
+        this.waiting.delete(look);
         resolve();
       };
-      this.#waiting.add(look);
+      this.waiting.add(look);
       look();
     });
     const stopped = this.fatal.then((error) => {
