@@ -213,12 +213,12 @@ function replaced<Item>(
   return items.with(index, next(items[index] as Item));
 }
 
-/** Those of the named fields that have a value. */
-const pick = <From extends object, Name extends keyof From>(from: From, names: readonly Name[]): Pick<From, Name> =>
-  Object.fromEntries(names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]])) as Pick<
-    From,
-    Name
-  >;
+/** Those of the named fields that have a value. The names are ours, never a caller's, so they may be assigned to. */
+function pick<From extends object, Name extends keyof From>(from: From, names: readonly Name[]): Pick<From, Name> {
+  const picked: Partial<Pick<From, Name>> = {};
+  for (const name of names) if (from[name] !== undefined) picked[name] = from[name];
+  return picked as Pick<From, Name>;
+}
 
 const cannotFollow = ({ type }: ServiceEvent, { tenant, stream, version }: Recorded, why: string): Error =>
   new Error(`stream ${tenant}/${stream}: ${type} cannot be version ${version}, ${why}`);
