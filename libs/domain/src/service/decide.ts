@@ -160,7 +160,10 @@ function refuseCompleted(item: LiveService | State | Task): void {
   throw new Rejected(`${kind}-already-completed`, `The ${kind} ${id} was completed at ${item.completed.timestamp}`);
 }
 
-/** A state named by a new state or task belongs to the same service: the product's answer for any other id (contract K1). */
+/**
+ * A state that a new task hangs on is one of its service (contract K1). We hold `previous_state_id` to the same, where
+ * no source says: a timeline must not point to nowhere.
+ */
 function refuseForeign(stateId: string | undefined, service: LiveService): void {
   if (stateId !== undefined) state(stateId, service);
 }
