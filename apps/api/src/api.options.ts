@@ -12,8 +12,8 @@ export class ApiOptions extends HttpOptions {
   @Matches(/^(\/[A-Za-z0-9._~-]+)*$/, { message: 'must be a path such as /genesys/1/cs, without a slash at its end' })
   basePath = '/genesys/1/cs'; // what callers of the product use
 
-  @Option('more paths under which the same routes answer, separated by commas')
-  @Matches(/^(\/[A-Za-z0-9._~-]+)*$/, { each: true, message: 'each must be a path such as /cv' })
+  @Option('more paths under which the same routes answer, separated by commas; / is no path at all')
+  @Matches(/^(\/|(\/[A-Za-z0-9._~-]+)+)$/, { each: true, message: 'each must be a path such as /cv, or /' })
   extraBasePaths: readonly string[] = []; // for example /cv, which old callers use
 
   @Option('largest request body, in bytes')

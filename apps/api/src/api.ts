@@ -18,7 +18,7 @@ export interface Api {
 export async function createApi(options: ApiOptions, logger: Logger): Promise<Api> {
   const readiness = new Readiness(conditions);
   const { adapter, errors, routes } = createServer({
-    prefixes: { base: options.basePath, extra: options.extraBasePaths },
+    prefixes: { base: options.basePath, extra: options.extraBasePaths.map((path) => path.replace(/\/$/, '')) },
     tenant: options.tenant,
     maxBodyBytes: options.maxBodyBytes,
     unknownIdStatus: options.unknownIdStatus === 400 ? 400 : 404,

@@ -87,8 +87,12 @@ export function createServer(options: ServerOptions): {
   return { adapter, errors, routes };
 }
 
+/** Not of the contract: they have no prefix. */
+const operations = /^\/(?:health|metrics)(?:[/?]|$)/;
+
 /** Routes stand under the base path; another prefix is put in its place. */
 function withBase(url: string, prefixes: UrlPrefixes): string {
+  if (operations.test(url)) return url;
   const prefix = prefixOf(url, prefixes);
   return prefix === undefined || prefix === prefixes.base ? url : prefixes.base + url.slice(prefix.length);
 }
