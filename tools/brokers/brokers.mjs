@@ -146,15 +146,16 @@ const isFree = (port) =>
  * A free port below the range from which the system takes the local ports of outgoing connections: a client that
  * reconnects to a stopped broker could otherwise be given the broker's own port.
  */
-export async function freePort() {
+export async function freePort(taken = /** @type {number[]} */ ([])) {
   const [lowest, count] = [20_000, 10_000];
   for (;;) {
     const port = lowest + Math.floor(Math.random() * count);
-    if (await isFree(port)) return port;
+    if (!taken.includes(port) && (await isFree(port))) return port;
   }
 }
 
-async function choosePorts(name, wanted, remembered = {}) {
+/** `proxyPort` is somebody else's, though nobody may listen there yet. */
+async function choosePorts(name, wanted, remembered = {}, proxyPort = 0) {
   if (wanted !== undefined && !(await isFree(wanted))) {
     throw new BrokerProblem(`port ${wanted} for ${name} is in use by another program`);
   }
@@ -162,7 +163,9 @@ async function choosePorts(name, wanted, remembered = {}) {
   for (const portName of BROKERS[name].portNames) {
     const last = remembered[portName];
     if (portName === 'client' && wanted !== undefined) ports.client = wanted;
-    else ports[portName] = last !== undefined && (await isFree(last)) ? last : await freePort();
+    else
+      ports[portName] =
+        last !== undefined && (await isFree(last)) ? last : await freePort([proxyPort, ...Object.values(ports)]);
   }
   return ports;
 }
@@ -252,8 +255,11 @@ export async function start(name, { port, readyWithinMs = READY_WITHIN_MS, ...gi
     ...(kafkaProxyPort && { kafkaProxyPort }),
     ...(cassandraSync && { cassandraSync }),
   };
-  const ports = await choosePorts(name, port, last?.ports);
-  const args = [mark(home), ...(await BROKERS[name].prepare({ java, jars, home, ports, options }))];
+  const ports = await choosePorts(name, port, last?.ports, options.kafkaProxyPort);
+  const prepared = await BROKERS[name].prepare({ java, jars, home, ports, options }).catch((error) => {
+    throw new BrokerProblem(`${name} could not be prepared in ${home}:\n${error.stderr || error.message}`);
+  });
+  const args = [mark(home), ...prepared];
   const output = openSync(path.join(home, 'out.log'), 'w');
   const child = spawn(java, args, { cwd: home, detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
@@ -455,7 +461,7 @@ if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.me
   try {
     await main(process.argv.slice(2));
   } catch (error) {
-    const expected = error instanceof BrokerProblem || error.code?.startsWith('ERR_PARSE_ARGS');
+    const expected = error instanceof BrokerProblem || String(error.code).startsWith('ERR_PARSE_ARGS');
     console.error(expected ? error.message : error);
     process.exitCode = 1;
   }

@@ -138,7 +138,7 @@ const settings = ({ home, ports, commitLogSync }) => ({
 });
 
 /** Writes the configuration and returns the arguments for java. */
-export function prepare({ jars, home, ports, options: { cassandraSync: commitLogSync = defaultCommitLogSync } }) {
+export async function prepare({ jars, home, ports, options: { cassandraSync: commitLogSync = defaultCommitLogSync } }) {
   const file = path.join(home, 'cassandra.yaml');
   const logback = path.join(home, 'logback.xml');
   writeFileSync(file, `${JSON.stringify(settings({ home, ports, commitLogSync }), undefined, 2)}\n`); // JSON is YAML

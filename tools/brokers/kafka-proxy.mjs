@@ -220,7 +220,7 @@ export class KafkaProxy {
 
   /** Cuts all connections; new ones are accepted. */
   cut() {
-    for (const connection of [...this.connections]) connection.cut();
+    for (const connection of this.connections) connection.cut();
   }
 
   /** Cuts all connections and takes no new ones: the broker cannot be reached. */

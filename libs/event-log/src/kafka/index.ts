@@ -1,0 +1,3 @@
+export * from './kafka-log-transport.js';
+export * from './kafka-public-topic.js';
+export { topicNames, MAX_RECORD_BYTES } from './kafka-topics.js';
