@@ -177,7 +177,7 @@ describeOn('distributed', 'when things fail', () => {
     place = newPlace('distributed');
     proxy = await KafkaProxy.start(process.env.CS_TEST_KAFKA_PROXIED!);
     projector = await start('projector');
-    other = await (await start('api')).ready();
+    other = await (await start('api', { CS_ROW_PATIENCE_MS: '2000' })).ready();
     behindProxy = await startBehindProxy();
     await projector.ready();
   }, 120_000);

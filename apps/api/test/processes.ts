@@ -34,6 +34,10 @@ export function newPlace(engine: Place['engine']): Place {
       CS_ENGINE: engine,
       CS_DATA_DIR: directory,
       CS_PARTITIONS: String(partitions),
+      // A machine that runs everything at once is slow, not wrong.
+      CS_ROW_PATIENCE_MS: '15000',
+      CS_APPEND_TIMEOUT_MS: '15000',
+      CS_BARRIER_TIMEOUT_MS: '15000',
       CS_TOPIC_PREFIX: topicPrefix,
       CS_CASSANDRA_KEYSPACE: `e2e_${name}`,
       ...(engine === 'distributed' && {
