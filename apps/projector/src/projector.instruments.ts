@@ -188,37 +188,37 @@ class TimedReadModel extends ReadModel {
   }
 
   override find(id: StreamId): Promise<StreamRow | undefined> {
-    return this.timed('find', this.readModel.find(id));
+    return this.timed('find', () => this.readModel.find(id));
   }
 
   override list(query: ListQuery): Promise<readonly ListEntry[]> {
-    return this.timed('list', this.readModel.list(query));
+    return this.timed('list', () => this.readModel.list(query));
   }
 
   override save(row: StreamRow, lists: ListChanges): Promise<void> {
-    return this.timed('save', this.readModel.save(row, lists));
+    return this.timed('save', () => this.readModel.save(row, lists));
   }
 
   override park(id: StreamId, version: number, offset: number): Promise<void> {
-    return this.timed('park', this.readModel.park(id, version, offset));
+    return this.timed('park', () => this.readModel.park(id, version, offset));
   }
 
   override checkpoints(): Promise<readonly StoredCheckpoint[]> {
-    return this.timed('checkpoints', this.readModel.checkpoints());
+    return this.timed('checkpoints', () => this.readModel.checkpoints());
   }
 
   override saveCheckpoint(checkpoint: StoredCheckpoint): Promise<void> {
-    return this.timed('save-checkpoint', this.readModel.saveCheckpoint(checkpoint));
+    return this.timed('save-checkpoint', () => this.readModel.saveCheckpoint(checkpoint));
   }
 
   override close(): Promise<void> {
     return this.readModel.close();
   }
 
-  private async timed<T>(operation: string, answer: Promise<T>): Promise<T> {
+  private async timed<T>(operation: string, ask: () => Promise<T>): Promise<T> {
     const end = this.seconds.startTimer({ operation });
     try {
-      const result = await answer;
+      const result = await ask();
       end({ outcome: 'done' });
       return result;
     } catch (error) {
