@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { writeSync } from 'node:fs';
 import { advance, unwritten, type NewRecord } from '#events';
 import { EmbeddedEventLog } from '../embedded/index.js';
 
 /**
  * Appends to an embedded log, many streams at once, and writes a line about each append as soon as it was answered:
  * `accepted`, `not-applied` or `outcome-unknown`, and the event id. Ends when it is killed, or when the log has refused
- * so many appends one after the other that it will not store any more.
+ * so many appends one after the other that it will not store any more. Lines to a pipe are written before the program
+ * goes on.
  */
 const [directory = '', partitions = '1', writers = '1', valueSize = '100'] = process.argv.slice(2);
 const REFUSED_FOR_GOOD = 20;
@@ -14,7 +14,6 @@ const REFUSED_FOR_GOOD = 20;
 const log = await EmbeddedEventLog.open({ directory, partitions: Number(partitions) });
 await log.follow([], () => undefined);
 
-const STDOUT = 1;
 let refused = 0;
 
 async function writeStreams(partition: number): Promise<void> {
@@ -42,10 +41,10 @@ async function writeStream(partition: number): Promise<void> {
       if (verdict.outcome !== 'accepted') throw new Error(`version ${record.version} of ${stream} is void`);
       head = advance(head, { ...record, recordedAt: verdict.recordedAt });
       refused = 0;
-      writeSync(STDOUT, `accepted ${record.eventId}\n`);
+      process.stdout.write(`accepted ${record.eventId}\n`);
     } catch (error) {
       refused += 1;
-      writeSync(STDOUT, `${(error as { code?: string }).code} ${record.eventId}\n`);
+      process.stdout.write(`${(error as { code?: string }).code} ${record.eventId}\n`);
       if ((error as { code?: string }).code === 'outcome-unknown') return;
     }
   }
