@@ -114,9 +114,9 @@ it('holds a conversation for every operation', () => {
   );
   const named = operations
     .filter((id) => !id.startsWith('Operations'))
-    .map((id) => id.split('_')[0]?.replace(/(\d+)/, (n) => n.padStart(2, '0')))
+    .map((id) => (id.split('_')[0] ?? '').replace(/(\d+)/, (n) => n.padStart(2, '0')))
     .sort();
-  expect(conversations.map(({ file }) => file.split('-')[0]).sort()).toEqual(named);
+  expect(conversations.map(({ file }) => file.split('-')[0] ?? '').sort()).toEqual(named);
   expect(named).toHaveLength(32);
 });
 

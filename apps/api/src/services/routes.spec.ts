@@ -743,7 +743,7 @@ function faultOf(answer: LightMyRequestResponse, row: Row, world: World): string
   const shown = `${answer.statusCode} ${answer.body.slice(0, 200)}`;
   if (answer.statusCode !== row.status) return `expected ${row.status}, answered ${shown}`;
   if (answer.headers['content-type'] !== 'application/json;charset=UTF-8')
-    return `is ${answer.headers['content-type']}`;
+    return `is ${String(answer.headers['content-type'])}`;
   const { message, exception, ...more } = answer.json<{ message: string; exception: string }>();
   if (Object.keys(more).length > 0 || typeof message !== 'string') return `has another form: ${shown}`;
   if (!exception.startsWith(packageOfExceptions)) return `has another exception: ${exception}`;
