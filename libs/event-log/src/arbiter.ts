@@ -1,4 +1,5 @@
-import { streamKey, type Head, type NewRecord } from '#events';
+import { LRUCache } from 'lru-cache';
+import { streamKey, type Head, type NewRecord, type RecordedEvent } from '#events';
 import type { Clock } from './clock.js';
 import {
   EventLog,
@@ -49,6 +50,18 @@ interface Waiting {
   giveUp(why: string): void;
 }
 
+/**
+ * For how many streams the tail's last records are remembered, and how many of each: a caller whose head is older than
+ * what the tail has passed learns so. One that is older still must be noticed by the caller itself, see `EventLog.append`.
+ */
+const PASSED_STREAMS = 10_000;
+const PASSED_RECORDS = 8;
+
+interface Passed {
+  readonly record: Pick<RecordedEvent, 'type' | 'version' | 'epoch' | 'recordedAt' | 'lifetime'>;
+  readonly epoch: number;
+}
+
 interface Barrier {
   readonly id: string;
   ticket?: Ticket;
@@ -73,6 +86,7 @@ export class Arbiter extends EventLog {
   private readonly writer: Writer;
   private readonly places: Place[];
   private readonly waiting = new Map<string, Set<Waiting>>();
+  private readonly passed = new LRUCache<string, readonly Passed[]>({ max: PASSED_STREAMS });
   private readonly fences = new Set<{
     partition: number;
     epoch: number;
@@ -115,6 +129,7 @@ export class Arbiter extends EventLog {
     const key = streamKey(record);
     return new Promise((resolve, reject) => {
       if (record.epoch < this.place(record.partition).epoch) return resolve({ outcome: 'void', reason: 'epoch' });
+      if (this.isBehind(key, head)) return resolve({ outcome: 'void', reason: 'version' });
       const ticket = this.writer.write({ kind: 'event', ...record });
       const streams = this.waiting.get(key) ?? new Set();
       this.waiting.set(key, streams);
@@ -275,8 +290,20 @@ export class Arbiter extends EventLog {
     }
   }
 
+  /** The tail has passed a valid record of the stream that `head` does not know of: what would follow it is void. */
+  private isBehind(key: string, head: Head): boolean {
+    return (this.passed.get(key) ?? []).some(({ record, epoch }) => {
+      const judgement = judge(record, head, epoch);
+      return judgement.valid || (judgement.reason === 'impossible' && record.epoch === epoch);
+    });
+  }
+
   private judgeWaiting(record: LogRecord & { readonly kind: 'event' }, epoch: number): void {
-    for (const waiting of this.waiting.get(streamKey(record)) ?? []) {
+    const key = streamKey(record);
+    const { type, version, epoch: ofRecord, recordedAt, lifetime } = record;
+    const passed = { record: { type, version, epoch: ofRecord, recordedAt, ...(lifetime && { lifetime }) }, epoch };
+    this.passed.set(key, [...(this.passed.get(key) ?? []), passed].slice(-PASSED_RECORDS));
+    for (const waiting of this.waiting.get(key) ?? []) {
       const judgement = judge(record, waiting.head, epoch);
       const own = record.eventId === waiting.record.eventId;
       if (own) this.learnTime(waiting.ticket, record.recordedAt);

@@ -80,7 +80,8 @@ export abstract class EventLog extends LogReader {
 
   /**
    * Records the event as number `head.version + 1` of its stream, or learns that it is void. `head` must be the
-   * stream's after a version that this process knows to be valid. The listener has seen the record when this resolves.
+   * stream's after a version that this process knows to be valid, compared with what the listener has seen in the same
+   * turn as this call: nothing is awaited in between. The listener has seen the record when this resolves.
    *
    * Throws {@link NotApplied} or {@link OutcomeUnknown}. A crash in the middle leaves none or one valid record.
    */
