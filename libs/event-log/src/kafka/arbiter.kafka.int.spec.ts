@@ -8,7 +8,7 @@ import { judge } from '../judge.js';
 import type { Checkpoint } from '../log-record.js';
 import type { Unplaced } from '../log-transport.js';
 import { describeEventLog, type EventLogFixture } from '../testing/event-log.contract.js';
-import { deleteTopics, describeOnKafka, newTopicPrefix } from '../testing/real-kafka.js';
+import { deleteTopics, describeOnKafka, newTopicPrefix } from '../../../../tools/brokers/real-kafka.js';
 import { KafkaLogTransport } from './kafka-log-transport.js';
 import { topicNames } from './kafka-topics.js';
 

@@ -109,6 +109,7 @@ export async function prepareTopics(admin: Admin, options: TopicOptions): Promis
   if (missing.length > 0) {
     const { replicationFactor } = options;
     await admin.createTopics({
+      waitForLeaders: false,
       topics: missing.map(({ topic, partitions, settings }) => ({
         topic,
         numPartitions: partitions,
@@ -121,7 +122,7 @@ export async function prepareTopics(admin: Admin, options: TopicOptions): Promis
   await check(admin, planned, options.replicationFactor);
 }
 
-/** Whoever lost the race to create a topic finds it before its partitions have leaders. */
+/** A topic that was created a moment ago, here or by another process, is not known everywhere, and has no leaders. */
 async function untilLed(admin: Admin, planned: readonly TopicPlan[]): Promise<void> {
   for (let polls = 0; ; polls += 1) {
     try {

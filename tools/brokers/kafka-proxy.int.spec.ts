@@ -1,0 +1,128 @@
+import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { deleteTopics, describeOnKafka, newTopicPrefix } from './real-kafka.js';
+import { KafkaProxy } from './kafka-proxy.mjs';
+
+const CASE_TIMEOUT_MS = 60_000;
+
+describeOnKafka('the fault proxy', ({ address, proxied }) => {
+  const prefix = newTopicPrefix();
+  const [topic, other] = [`${prefix}.one`, `${prefix}.two`];
+  const direct = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING });
+  let proxy: KafkaProxy;
+  let producer: Producer;
+
+  beforeAll(async () => {
+    const admin = direct.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic }, { topic: other }] });
+    await admin.disconnect();
+  }, CASE_TIMEOUT_MS);
+
+  afterAll(() => deleteTopics(address, prefix), CASE_TIMEOUT_MS);
+
+  beforeEach(async () => {
+    proxy = await KafkaProxy.start(proxied);
+    const retry = { retries: 0 };
+    producer = new Kafka({
+      brokers: [proxy.address],
+      logLevel: logLevel.NOTHING,
+      requestTimeout: 1_000,
+      retry,
+    }).producer({ retry });
+    await producer.connect();
+  }, CASE_TIMEOUT_MS);
+
+  afterEach(async () => {
+    await producer.disconnect();
+    await proxy.close();
+  }, CASE_TIMEOUT_MS);
+
+  const send = (to: string): Promise<unknown> =>
+    producer.send({ topic: to, messages: [{ partition: 0, key: `about ${topic}`, value: 'x' }] });
+
+  /** Records in the topic, asked past the proxy. */
+  const stored = async (): Promise<number> => {
+    const admin = direct.admin();
+    await admin.connect();
+    const [offsets] = await admin.fetchTopicOffsets(topic);
+    await admin.disconnect();
+    return Number(offsets!.offset);
+  };
+
+  it(
+    'passes everything on when nothing was asked for',
+    async () => {
+      const before = await stored();
+      await send(topic);
+      expect(await stored()).toBe(before + 1);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'loses the answer of the next produce request to the topic, and of no other',
+    async () => {
+      const before = await stored();
+      const lost = proxy.loseNextProduceAnswer(topic);
+      await send(other);
+      await expect(send(topic)).rejects.toThrow();
+      await lost;
+      expect(await stored()).toBe(before + 1);
+      await send(topic);
+      expect(await stored()).toBe(before + 2);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'loses the request itself',
+    async () => {
+      const before = await stored();
+      const lost = proxy.loseNextProduceRequest(topic);
+      await expect(send(topic)).rejects.toThrow();
+      await lost;
+      expect(await stored()).toBe(before);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'loses all answers while it is silent, though the broker takes what is sent',
+    async () => {
+      await send(topic); // connected, and it knows the leader
+      const before = await stored();
+      proxy.silence();
+      await expect(send(topic)).rejects.toThrow();
+      proxy.heal();
+      expect(await stored()).toBe(before + 1);
+      await send(topic);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'lets nobody through while it is unplugged',
+    async () => {
+      const before = await stored();
+      proxy.unplug();
+      await expect(send(topic)).rejects.toThrow();
+      expect(await stored()).toBe(before);
+      proxy.heal();
+      await send(topic);
+      expect(await stored()).toBe(before + 1);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'answers later, not earlier',
+    async () => {
+      const delay = 300;
+      proxy.delay(delay);
+      const began = performance.now();
+      await send(topic);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(delay - 1);
+    },
+    CASE_TIMEOUT_MS,
+  );
+});
