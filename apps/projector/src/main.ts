@@ -69,7 +69,7 @@ async function runAsProcess(options: ProjectorOptions): Promise<void> {
     if (isStopping) return;
     isStopping = true;
     logger.info({ why }, 'stopping');
-    readiness.notReady('projection', 'stopping');
+    readiness.notReady('event-log', 'stopping');
     setTimeout(() => {
       logger.error({ why }, 'not closed in time');
       process.exit(1);

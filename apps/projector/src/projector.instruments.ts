@@ -15,6 +15,7 @@ import type { ProjectionWatch } from './projection/ports.js';
 
 /** What must hold before the projector is ready. */
 export const CONDITIONS = ['event-log', 'read-model', 'projection'] as const;
+const READ_MODEL = 'read-model';
 
 /** The same trouble is told again only after so long, ms. */
 const TELL_AGAIN_MS = 60_000;
@@ -60,7 +61,10 @@ export class ProjectorInstruments implements ProjectionWatch {
   });
   /** By partition: the recorded time of the oldest record of the batch under way, if there is one. */
   private readonly oldestUnderWay = new Map<number, number | undefined>();
-  private readonly troubles = new Map<number, { readonly message: string; readonly toldAt: number }>();
+  private readonly troubles = new Map<
+    number | typeof READ_MODEL,
+    { readonly message: string; readonly toldAt: number }
+  >();
 
   constructor(
     private readonly logger: Logger,
@@ -158,23 +162,32 @@ export class ProjectorInstruments implements ProjectionWatch {
 
   /** The read model was asked whether it has what it acknowledged. */
   verified(error?: Error): void {
-    if (!error) return this.readiness.ready('read-model');
-    this.readiness.notReady('read-model', error.message);
-    this.logger.warn({ error }, 'read model could not be verified');
+    const isNews = this.trouble(READ_MODEL, error?.message);
+    if (error && isNews) this.logger.warn({ error }, 'read model could not be verified');
   }
 
   /** Answers whether this is news. */
-  private trouble(partition: number, message: string | undefined): boolean {
-    if (message === undefined) this.troubles.delete(partition);
-    const told = this.troubles.get(partition);
+  private trouble(where: number | typeof READ_MODEL, message: string | undefined): boolean {
+    const told = this.troubles.get(where);
     const isNews = told?.message !== message || Date.now() - (told?.toldAt ?? 0) >= TELL_AGAIN_MS;
-    if (message !== undefined && isNews) this.troubles.set(partition, { message, toldAt: Date.now() });
-    const [first] = this.troubles;
-    if (first) this.readiness.notReady('projection', `partition ${first[0]}: ${first[1].message}`);
-    else this.readiness.ready('projection');
+    if (message === undefined) this.troubles.delete(where);
+    else if (isNews) this.troubles.set(where, { message, toldAt: Date.now() });
+    this.tellReadiness();
     return isNews;
   }
+
+  private tellReadiness(): void {
+    const readModel = this.troubles.get(READ_MODEL);
+    if (readModel) this.readiness.notReady(READ_MODEL, firstLine(readModel.message));
+    else this.readiness.ready(READ_MODEL);
+    const [partition] = [...this.troubles].filter(([where]) => where !== READ_MODEL);
+    if (partition)
+      this.readiness.notReady('projection', `partition ${partition[0]}: ${firstLine(partition[1].message)}`);
+    else this.readiness.ready('projection');
+  }
 }
+
+const firstLine = (text: string): string => text.split('\n', 1).join();
 
 const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
   new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });

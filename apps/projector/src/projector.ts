@@ -73,7 +73,7 @@ export class Projector {
   private async open(): Promise<INestMicroservice> {
     const { options, logger, instruments, onFatal } = this.parts;
     const engine = await this.unlessStopped(
-      openEngine(options, { onTrouble: (message, details) => logger.warn(details, message) }),
+      openEngine(options, { onTrouble: (message, details) => logger.warn({ kafka: details }, message) }),
     );
     try {
       const clock = new SystemClock();
