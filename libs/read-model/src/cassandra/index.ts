@@ -1,0 +1,1 @@
+export * from './cassandra-read-model.js';
