@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { advance, encode, unwritten, type DomainEvent, type Head, type RecordedEvent } from '#events';
 import { SystemClock } from '#event-log';
 import { EmbeddedEventLog, EmbeddedLogReader } from '#event-log/embedded';
+import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import { DeadLetterFile } from './engine/dead-letter-file.js';
-import { EventLogStrategy } from './event-log.strategy.js';
+import { EventLogStrategy, type EventLogStrategyOptions } from './event-log.strategy.js';
 import { ReadFromTheLog, unwatched, type ProjectionWatch } from './projection/ports.js';
 import { Projection } from './projection/projection.js';
 import { RecordsController, Rethrow } from './records.controller.js';
@@ -66,11 +67,23 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function listen(controllers: Type[], watch: Partial<ProjectionWatch> = {}): Promise<void> {
-  const clock = new SystemClock();
+/** A second is ten milliseconds. */
+class FastClock extends SystemClock {
+  override after(ms: number, callback: () => void): () => void {
+    return super.after(ms / 100, callback);
+  }
+}
+
+async function listen(
+  controllers: Type[],
+  watch: Partial<ProjectionWatch> = {},
+  options: Partial<EventLogStrategyOptions> = {},
+  store: ReadModel = readModel,
+): Promise<void> {
+  const clock = new FastClock();
   const projection = new Projection({
     log: reader,
-    readModel,
+    readModel: store,
     deadLetters,
     publicEvents: new ReadFromTheLog(),
     clock,
@@ -88,6 +101,7 @@ async function listen(controllers: Type[], watch: Partial<ProjectionWatch> = {})
     onFatal: (error) => {
       throw error;
     },
+    ...options,
   });
   class TestModule {}
   app = await NestFactory.createMicroservice(
@@ -135,6 +149,10 @@ async function caughtUp(): Promise<void> {
     if (checkpoint?.next === end) return;
     await new Promise(setImmediate);
   }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
 }
 
 const turnsOfTheEventLoop = async (count: number): Promise<void> => {
@@ -203,6 +221,53 @@ describe('the event log as a transport of Nest', () => {
     release();
     await closing;
     expect((await readModel.checkpoints())[0]).toMatchObject({ next: (await log.ends())[0] });
+  });
+
+  it('gives up what a batch waits for when closing takes too long', async () => {
+    let begun = (): void => undefined;
+    let giveUp = (_: Error): void => undefined;
+    const hasBegun = new Promise<void>((resolve) => (begun = resolve));
+    const never = new Promise<void>((_, reject) => (giveUp = reject));
+    onRecord = async () => {
+      begun();
+      await never;
+    };
+    await record('0-1', started('0-1'));
+    await listen([Probe], {}, { onOverdue: async () => giveUp(new Error('given up')) });
+    await hasBegun;
+    await app!.close();
+    expect((await readModel.checkpoints())[0]).toBeUndefined();
+  });
+
+  it('begins anew when a store that nobody wrote to has lost what it acknowledged', async () => {
+    onRecord = async () => undefined;
+    await record('0-1', started('0-1'));
+    const saved: number[] = [];
+    let lost = false;
+    const forgetful = new Proxy(readModel, {
+      get: (store, name) => {
+        if (name === 'checkpoints') return async () => (lost ? [] : store.checkpoints());
+        if (name !== 'saveCheckpoint') return Reflect.get(store, name).bind(store);
+        return async (checkpoint: StoredCheckpoint) => {
+          lost = false;
+          saved.push(checkpoint.next);
+          await store.saveCheckpoint(checkpoint);
+        };
+      },
+    });
+    const asked: string[] = [];
+    await listen(
+      [Probe],
+      {},
+      { onVerified: (part, error) => asked.push(`${part}: ${error?.name ?? 'there'}`) },
+      forgetful,
+    );
+    await caughtUp();
+    lost = true;
+    await until(() => saved.length === 2);
+    expect(saved).toEqual([2, 2]);
+    await until(() => asked.at(-1) === 'read-model: there');
+    expect(asked).toContain('read-model: Error');
   });
 
   it('refuses two handlers of one event', async () => {

@@ -16,10 +16,9 @@ export interface EventLogStrategyOptions {
   readonly group: string;
   readonly projection: Pick<Projection, 'checkpoint' | 'handle' | 'verify' | 'close'>;
   readonly clock: Clock;
-  /** How often an idle projector asks whether the store still has what it acknowledged, ms. */
+  /** How often to ask whether the log answers, and whether the store still has what it acknowledged, ms. */
   readonly verifyEveryMs: number;
-  /** Whether the store answered that question. */
-  readonly onVerified: (error?: Error) => void;
+  readonly onVerified: (part: 'event-log' | 'read-model', error?: Error) => void;
   /** Closing has waited long enough: what a batch in flight still waits for must give up. */
   readonly onOverdue: () => Promise<void>;
   /** The log cannot be read any further: the process must end. */
@@ -116,24 +115,29 @@ export class EventLogStrategy extends Server implements CustomTransportStrategy 
     });
   }
 
-  /** A store that lost acknowledged rows while nothing was recorded: a new subscription begins at its checkpoint. */
   private async verify(): Promise<void> {
-    try {
-      await this.options.projection.verify();
-      this.options.onVerified();
-    } catch (error) {
-      this.options.onVerified(error as Error);
-      if (error instanceof StoreWentBack) await this.subscribeAgain();
-    }
+    const { log, projection } = this.options;
+    await this.ask('event-log', () => log.ends());
+    const error = await this.ask('read-model', () => projection.verify());
+    // It lost acknowledged rows while nothing was recorded: a new subscription begins at the checkpoint as it is now.
+    if (error instanceof StoreWentBack) await this.ask('event-log', () => this.subscribeAgain());
   }
 
+  private async ask(part: 'event-log' | 'read-model', question: () => Promise<unknown>): Promise<Error | undefined> {
+    let error: Error | undefined;
+    try {
+      await question();
+    } catch (cause) {
+      error = cause instanceof Error ? cause : new Error(String(cause));
+    }
+    this.options.onVerified(part, error);
+    return error;
+  }
+
+  /** When it fails it is tried again with the next verification: the projection still misses its checkpoint. */
   private async subscribeAgain(): Promise<void> {
     await this.subscription?.close();
     this.subscription = undefined;
-    try {
-      this.subscription = await this.subscribe();
-    } catch (error) {
-      this.options.onVerified(error as Error); // tried again with the next verification
-    }
+    this.subscription = await this.subscribe();
   }
 }

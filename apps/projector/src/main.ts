@@ -51,11 +51,12 @@ async function serveOperations(
 async function runAsProcess(options: ProjectorOptions): Promise<void> {
   const logger = createLogger('projector', options.logLevel);
   const readiness = new Readiness(CONDITIONS);
+  const instruments = new ProjectorInstruments(logger, readiness);
   const projector = new Projector({
     options,
     logger,
     readiness,
-    instruments: new ProjectorInstruments(logger, readiness),
+    instruments,
     refuse: refuseStart,
     onFatal: (error) => {
       logger.fatal({ error }, 'the event log cannot be read any further');
@@ -69,7 +70,7 @@ async function runAsProcess(options: ProjectorOptions): Promise<void> {
     if (isStopping) return;
     isStopping = true;
     logger.info({ why }, 'stopping');
-    readiness.notReady('event-log', 'stopping');
+    instruments.stopping();
     setTimeout(() => {
       logger.error({ why }, 'not closed in time');
       process.exit(1);

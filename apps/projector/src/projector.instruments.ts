@@ -15,7 +15,7 @@ import type { ProjectionWatch } from './projection/ports.js';
 
 /** What must hold before the projector is ready. */
 export const CONDITIONS = ['event-log', 'read-model', 'projection'] as const;
-const READ_MODEL = 'read-model';
+type Part = 'event-log' | 'read-model';
 
 /** The same trouble is told again only after so long, ms. */
 const TELL_AGAIN_MS = 60_000;
@@ -61,10 +61,7 @@ export class ProjectorInstruments implements ProjectionWatch {
   });
   /** By partition: the recorded time of the oldest record of the batch under way, if there is one. */
   private readonly oldestUnderWay = new Map<number, number | undefined>();
-  private readonly troubles = new Map<
-    number | typeof READ_MODEL,
-    { readonly message: string; readonly toldAt: number }
-  >();
+  private readonly troubles = new Map<number | Part, { readonly message: string; readonly toldAt: number }>();
 
   constructor(
     private readonly logger: Logger,
@@ -160,15 +157,21 @@ export class ProjectorInstruments implements ProjectionWatch {
     if (this.trouble(partition, cause.message)) this.logger.error({ partition, error: cause }, 'partition stopped');
   }
 
-  /** The read model was asked whether it has what it acknowledged. */
-  verified(error?: Error): void {
-    const isNews = this.trouble(READ_MODEL, error?.message);
-    if (error && isNews) this.logger.warn({ error }, 'read model could not be verified');
+  /** Log or store was asked whether it is there and still has everything. */
+  verified(part: Part, error?: Error): void {
+    const isNews = this.trouble(part, error?.message);
+    if (error && isNews) this.logger.warn({ part, error }, 'it could not be verified');
+  }
+
+  /** From now on nobody should count on this process. */
+  stopping(): void {
+    this.trouble('event-log', 'stopping');
   }
 
   /** Answers whether this is news. */
-  private trouble(where: number | typeof READ_MODEL, message: string | undefined): boolean {
+  private trouble(where: number | Part, message: string | undefined): boolean {
     const told = this.troubles.get(where);
+    if (!told && message === undefined) return false;
     const isNews = told?.message !== message || Date.now() - (told?.toldAt ?? 0) >= TELL_AGAIN_MS;
     if (message === undefined) this.troubles.delete(where);
     else if (isNews) this.troubles.set(where, { message, toldAt: Date.now() });
@@ -177,13 +180,16 @@ export class ProjectorInstruments implements ProjectionWatch {
   }
 
   private tellReadiness(): void {
-    const readModel = this.troubles.get(READ_MODEL);
-    if (readModel) this.readiness.notReady(READ_MODEL, firstLine(readModel.message));
-    else this.readiness.ready(READ_MODEL);
-    const [partition] = [...this.troubles].filter(([where]) => where !== READ_MODEL);
-    if (partition)
-      this.readiness.notReady('projection', `partition ${partition[0]}: ${firstLine(partition[1].message)}`);
-    else this.readiness.ready('projection');
+    const byCondition = new Map<string, string>();
+    for (const [where, { message }] of this.troubles) {
+      if (typeof where === 'string') byCondition.set(where, firstLine(message));
+      else byCondition.set('projection', `partition ${where}: ${firstLine(message)}`);
+    }
+    for (const condition of CONDITIONS) {
+      const reason = byCondition.get(condition);
+      if (reason === undefined) this.readiness.ready(condition);
+      else this.readiness.notReady(condition, reason);
+    }
   }
 }
 

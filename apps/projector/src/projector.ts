@@ -91,7 +91,7 @@ export class Projector {
         projection,
         clock,
         verifyEveryMs: options.verifyEveryMs,
-        onVerified: (error) => instruments.verified(error),
+        onVerified: (part, error) => instruments.verified(part, error),
         onOverdue: () => engine.stopSending(),
         onFatal,
       });
