@@ -14,8 +14,13 @@ describeOnKafka('the fault proxy', ({ address, proxied }) => {
   beforeAll(async () => {
     const admin = direct.admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic }, { topic: other }] });
+    await admin.createTopics({ topics: [{ topic }, { topic: other }], waitForLeaders: false });
     await admin.disconnect();
+    // Tries again until the new topics have leaders.
+    const first = direct.producer();
+    await first.connect();
+    for (const name of [topic, other]) await first.send({ topic: name, messages: [{ partition: 0, value: 'first' }] });
+    await first.disconnect();
   }, CASE_TIMEOUT_MS);
 
   afterAll(() => deleteTopics(address, prefix), CASE_TIMEOUT_MS);

@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerConfig, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from './kafka-client.js';
 
@@ -6,7 +6,7 @@ export interface ConsumeLoopOptions {
   readonly topic: string;
   /** Asked for each new consumer. */
   readonly groupId: () => string;
-  readonly fetch?: Pick<ConsumerConfig, 'maxBytesPerPartition' | 'maxBytes'>;
+  readonly maxBytesPerPartition: number;
   /** One past the last record of each partition, from the broker. */
   readonly ends: () => Promise<readonly number[]>;
   /**
@@ -37,8 +37,10 @@ interface Place {
 /** A broker that became leader a moment ago may know less of the log's end than was read already: asked again first. */
 const REFUSALS_UNTIL_FATAL = 5;
 const REFUSAL_PAUSE_MS = 1_000;
-const WATCH_MS = 5_000;
-const IDLE_LOOKS_UNTIL_RESTART = 4;
+const WATCH_MS = 3_000;
+const IDLE_LOOKS_UNTIL_RESTART = 3;
+/** kafkajs asks for the partitions in a fixed order: a backlog of this size in one can keep later ones waiting. */
+const BACKLOG_RECORDS = 10_000;
 const SILENCE_UNTIL_RESTART_MS = 30_000;
 const FIRST_RESTART_PAUSE_MS = 100;
 const LONGEST_RESTART_PAUSE_MS = 5_000;
@@ -131,18 +133,18 @@ export class ConsumeLoop {
   }
 
   private async consumeUntilLost(): Promise<Error> {
-    const { topic, fetch, groupId } = this.options;
+    const { topic, groupId, maxBytesPerPartition } = this.options;
     const consumer = this.kafka.consumer({
       groupId: groupId(),
       sessionTimeout: 10_000,
       rebalanceTimeout: REBALANCE_MS,
       heartbeatInterval: 1_000,
       minBytes: 1,
+      maxBytesPerPartition,
       maxWaitTimeInMs: 50,
       allowAutoTopicCreation: false,
       // A crashed consumer is replaced here: a restart by kafkajs itself would wait for its own ghost in the group.
       retry: { retries: 20, restartOnFailure: () => Promise.resolve(false) },
-      ...fetch,
     });
     const lost = new Promise<Error>((resolve) => {
       this.replace = resolve;
@@ -240,17 +242,20 @@ export class ConsumeLoop {
       const asked = [...this.places].map(([partition, place]) => ({ partition, place, next: place.next }));
       const ends = await this.options.ends().catch(() => undefined);
       if (!ends || this.closed) continue;
-      for (const { partition, place, next } of asked) {
+      const found = asked.map((one) => ({ ...one, end: ends[one.partition] ?? 0 }));
+      const catchingUp = found.some(
+        ({ place, next, end }) => place.lookedAt !== place.next && end - next > BACKLOG_RECORDS,
+      );
+      for (const { partition, place, next, end } of found) {
         if (this.places.get(partition) !== place) continue;
-        const end = ends[partition] ?? 0;
         if (end < next) this.refuse(partition, place, `the log ends at ${end}`);
-        else this.look(partition, place, end);
+        else this.look(partition, place, end, catchingUp);
       }
     }
   }
 
-  private look(partition: number, place: Place, end: number): void {
-    const idle = !place.held && end > place.next && place.lookedAt === place.next;
+  private look(partition: number, place: Place, end: number, catchingUp: boolean): void {
+    const idle = !place.held && end > place.next && place.lookedAt === place.next && !catchingUp;
     place.lookedAt = place.next;
     place.idleLooks = idle ? place.idleLooks + 1 : 0;
     if (place.idleLooks < IDLE_LOOKS_UNTIL_RESTART) return;

@@ -114,6 +114,14 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
       { name: 'max.message.bytes', value: '4194304' },
       { name: 'message.timestamp.type', value: 'LogAppendTime' },
     ];
+    /** Without kafkajs's waiting for leaders, which fails when the broker has not heard of the topic itself yet. */
+    const createTopic = async (configEntries: ITopicConfig['configEntries']): Promise<void> => {
+      await admin.createTopics({
+        waitForLeaders: false,
+        topics: [{ topic, numPartitions: PARTITIONS, ...(configEntries && { configEntries }) }],
+      });
+    };
+
     it.each([
       ['retention.ms', '604800000', '-1'],
       ['retention.bytes', '1000000', '-1'],
@@ -125,7 +133,7 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
       'is refused on a topic with %s of %s',
       async (name, value, needed) => {
         const configEntries = [...good.filter((entry) => entry.name !== name), { name, value }];
-        await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS, configEntries }] });
+        await createTopic(configEntries);
         expect(await refused()).toContain(`topic ${topic}: ${name} is ${value}, needed is ${needed}`);
       },
       CASE_TIMEOUT_MS,
@@ -160,7 +168,7 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
     it(
       'is refused on a topic that somebody else filled',
       async () => {
-        await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS, configEntries: good }] });
+        await createTopic(good);
         const producer = kafka.producer();
         await producer.connect();
         await producer.send({ topic, messages: [{ partition: 0, key: 'a', value: 'b' }] });
@@ -305,6 +313,25 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
       CASE_TIMEOUT_MS,
     );
   });
+
+  it(
+    'replaces a consumer whose partitions somebody else has taken',
+    async () => {
+      const reasons: string[] = [];
+      const transport = await connect({ onConsumerRestart: ({ message }) => reasons.push(message) });
+      const seen = new Seen(PARTITIONS);
+      await transport.follow(seen.from, seen.take, seen.fail);
+      const { groups } = await admin.listGroups();
+      const tail = groups.find(({ groupId }) => groupId.startsWith(`${topic}.tail.`))!;
+      const leave = await intrude(kafka, tail.groupId, topic);
+      await appendMarkers(transport, 3);
+      await seen.reaches(await transport.ends());
+      seen.expectWhole();
+      expect(reasons).toEqual([expect.stringMatching(/^partition \d stays at \d+, the log goes on to \d+$/)]);
+      await leave();
+    },
+    CASE_TIMEOUT_MS,
+  );
 
   it(
     'closes while the brokers are away',

@@ -10,7 +10,7 @@ import { IdempotentProducer } from './idempotent-producer.js';
 import { createKafka, within, type KafkaOptions } from './kafka-client.js';
 import { fromMessage, toMessage } from './kafka-record.js';
 import { KafkaSubscription } from './kafka-subscription.js';
-import { prepareTopics, topicNames, type TopicOptions } from './kafka-topics.js';
+import { MAX_RECORD_BYTES, prepareTopics, topicNames, type TopicOptions } from './kafka-topics.js';
 import { TopicOffsets, type Offsets } from './topic-offsets.js';
 
 export interface KafkaLogTransportOptions extends KafkaOptions, Partial<Omit<TopicOptions, 'topicPrefix'>> {
@@ -32,8 +32,11 @@ const CLOSE_WITHIN_MS = 5_000;
 const ATTEMPTS_WHILE_ELECTED = 10;
 const ELECTION_PAUSE_MS = 100;
 
-/** Smaller than kafkajs's own: a batch of the projector is a second of work, not a minute. */
-const SUBSCRIBER_BYTES_PER_PARTITION = 256 * 1024;
+/**
+ * The largest record batch: kafkajs asks for the partitions in a fixed order, and the broker gives a batch that exceeds
+ * the limit only when no partition before it has anything. A busy one would hold it up for ever.
+ */
+const BYTES_PER_PARTITION = MAX_RECORD_BYTES;
 
 /** Room for record 0, so that reading it does not fetch a megabyte of each partition. */
 const ONE_RECORD_BYTES = 4 * 1024;
@@ -117,6 +120,7 @@ export class KafkaLogTransport extends LogTransport {
         topic: this.topic,
         // A group of its own for each consumer: nobody to share with, and no ghost of a former one to wait for.
         groupId: () => `${this.topic}.tail.${randomUUID()}`,
+        maxBytesPerPartition: BYTES_PER_PARTITION,
         ends: () => this.ends(),
         onAssigned: () => undefined,
         onMessages: (partition, messages) => onRecords(messages.map((message) => fromMessage(partition, message))),
@@ -135,7 +139,7 @@ export class KafkaLogTransport extends LogTransport {
         new ConsumeLoop(this.kafka, {
           topic: this.topic,
           groupId: () => subscriber.group,
-          fetch: { maxBytesPerPartition: SUBSCRIBER_BYTES_PER_PARTITION },
+          maxBytesPerPartition: BYTES_PER_PARTITION,
           ends: () => this.ends(),
           ...hooks,
           ...this.restarts(),
@@ -233,7 +237,7 @@ async function readFirstRecords(
         {
           topic,
           groupId: () => `${topic}.name.${randomUUID()}`,
-          fetch: { maxBytesPerPartition: ONE_RECORD_BYTES },
+          maxBytesPerPartition: ONE_RECORD_BYTES,
           ends: async () => (await offsets.fetch()).map(({ high }) => high),
           onAssigned: () => undefined,
           onMessages: (partition, [message]) => {

@@ -1,20 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Subscriber, Subscription } from '../event-log.js';
+import type { Batch, Subscriber, Subscription } from '../event-log.js';
 import { fenced } from '../judge.js';
-import type { LogRecord } from '../log-record.js';
 import { RefusedStart } from '../refused-start.js';
 import type { ConsumeLoop, ConsumeLoopOptions } from './consume-loop.js';
 import { fromMessage } from './kafka-record.js';
 
-/** Fetched batches that wait for a handler, per partition: enough to fetch while one is handled. */
+/** Batches that wait for a handler, per partition: enough to fetch while one is handled. */
 const QUEUED_BATCHES = 2;
+/** Of one batch: what a handler does between two checkpoints is a second of work, not a minute. */
+const BATCH_RECORDS = 500;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
-interface Fetched {
-  readonly records: readonly LogRecord[];
-  readonly end: number;
-}
+type Fetched = Pick<Batch, 'records' | 'end'>;
 
 /**
  * Reads partitions in a group and hands them to a subscriber. A handler may take as long as it likes: batches wait in a
@@ -103,8 +101,10 @@ class PartitionReader {
     this.arrived();
   }
 
-  take(fetched: Fetched): void {
-    this.queue.push(fetched);
+  take({ records, end }: Fetched): void {
+    for (let from = 0; from < records.length; from += BATCH_RECORDS) {
+      this.queue.push({ records: records.slice(from, from + BATCH_RECORDS), end });
+    }
     if (this.queue.length >= QUEUED_BATCHES) this.loop.hold(this.partition);
     this.arrived();
   }
