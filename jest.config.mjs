@@ -8,6 +8,8 @@ export default {
     (folder) => `<rootDir>/${folder}`,
   ),
   testEnvironment: 'node',
+  // Far more than any test needs on a quiet machine; a busy one is no reason to fail.
+  testTimeout: 30_000,
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
