@@ -122,7 +122,19 @@ export class Arbiter extends EventLog {
       (records) => records.forEach((record) => this.read(record)),
       this.options.onFatal,
     );
-    await Promise.all(this.places.map((_, partition) => this.barrier(partition)));
+    await Promise.all(this.places.map((_, partition) => this.reachEnd(partition)));
+  }
+
+  /** A tail that has much to catch up with gets there as long as it moves. */
+  private async reachEnd(partition: number): Promise<void> {
+    for (;;) {
+      const { next } = this.tail(partition);
+      try {
+        return await this.barrier(partition);
+      } catch (error) {
+        if (this.tail(partition).next === next) throw error;
+      }
+    }
   }
 
   override append(record: NewRecord, head: Head): Promise<Verdict> {

@@ -1,11 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { advance, streamKey, unwritten, type Head, type NewRecord } from '#events';
 import { KafkaProxy } from '../../../../tools/brokers/kafka-proxy.mjs';
 import { Arbiter, defaultArbiterOptions } from '../arbiter.js';
 import { SystemClock } from '../clock.js';
-import type { RecordListener, Verdict } from '../event-log.js';
-import { judge } from '../judge.js';
-import type { Checkpoint } from '../log-record.js';
 import type { Unplaced } from '../log-transport.js';
 import { describeEventLog, type EventLogFixture } from '../testing/event-log.contract.js';
 import { deleteTopics, describeOnKafka, newTopicPrefix } from '../../../../tools/brokers/real-kafka.js';
@@ -14,32 +10,8 @@ import { topicNames } from './kafka-topics.js';
 
 const PARTITIONS = 3;
 
-/**
- * An arbiter with what the command path keeps beside it: the newest head that the tail has shown of each stream. The
- * arbiter judges by what comes after the append, so a head that the tail has passed already is refused before it.
- */
-class ArbiterThatRemembers extends Arbiter {
-  private readonly heads = new Map<string, Head>();
-
-  override follow(checkpoints: readonly Checkpoint[], listener: RecordListener): Promise<void> {
-    return super.follow(checkpoints, (record, epoch) => {
-      if (record.kind === 'event') {
-        const key = streamKey(record);
-        const head = this.heads.get(key) ?? unwritten;
-        if (judge(record, head, epoch).valid) this.heads.set(key, advance(head, record));
-      }
-      listener(record, epoch);
-    });
-  }
-
-  override async append(record: NewRecord, head: Head): Promise<Verdict> {
-    const known = this.heads.get(streamKey(record)) ?? unwritten;
-    return known.version > head.version ? { outcome: 'void', reason: 'version' } : super.append(record, head);
-  }
-}
-
 const arbitrate = (transport: KafkaLogTransport): Arbiter =>
-  new ArbiterThatRemembers(transport, new SystemClock(), {
+  new Arbiter(transport, new SystemClock(), {
     ...defaultArbiterOptions,
     newId: randomUUID,
     onFatal: (error) => {
