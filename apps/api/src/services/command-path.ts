@@ -19,7 +19,7 @@ import {
   type NewRecord,
 } from '#events';
 import { LogUnavailable, NotApplied, OutcomeUnknown, type EventLog, type Verdict } from '#event-log';
-import { StoreUnavailable, type StreamId } from '#read-model';
+import { StoreUnavailable, type Aggregate, type StreamId } from '#read-model';
 import { mergePositions } from '../position.js';
 import type { Admission } from './admission.js';
 import { isServerMade, partitionOf } from './ids.js';
@@ -44,13 +44,18 @@ const attempts = 8;
 /** What to record, and in whose name. */
 export interface Appending {
   readonly id: StreamId;
+  readonly kind: Aggregate['kind'];
   readonly event: DomainEvent;
+  /** Of the stream that the event was decided on. */
   readonly head: Head;
   readonly epoch: number;
   readonly lifetime?: Lifetime;
   readonly correlationId: string;
   readonly idempotency?: IdempotencyDigest;
 }
+
+/** Another record took the place before this one was sent. */
+const overtaken: Verdict = { outcome: 'void', reason: 'version' };
 
 /** The path of one command: admission, turn, head, decide, append, judged answer (design 3). */
 export class CommandPath {
@@ -82,20 +87,27 @@ export class CommandPath {
     return this.turns.take(streamKey(id), work);
   }
 
-  /** Appends once. Throws `NotApplied`, `OutcomeUnknown`. */
-  append({ id, event, head, epoch, lifetime, correlationId, idempotency }: Appending): Promise<Verdict> {
+  /**
+   * Appends once, unless the stream has moved on since the event was decided: a record that the tail has already passed
+   * would never meet this append, and both would be taken for valid. So nothing is awaited between the comparison and
+   * the append. Throws `NotApplied`, `OutcomeUnknown`, `Unavailable`.
+   */
+  append({ id, kind, event, head, epoch, lifetime, correlationId, idempotency }: Appending): Promise<Verdict> {
+    const partition = this.partition(id);
     const record: NewRecord = {
       ...encode(event),
       ...id,
       eventId: this.parts.newEventId(),
-      partition: this.partition(id),
+      partition,
       version: head.version + 1,
       epoch,
       correlationId,
       ...(lifetime && { lifetime }),
       ...(idempotency && { idempotency }),
     };
-    return this.parts.log.append(record, head);
+    return this.parts.streams.use(id, partition, kind, (known) =>
+      known.head.version === head.version ? this.parts.log.append(record, known.head) : overtaken,
+    );
   }
 
   partition({ stream }: StreamId): number {
@@ -133,6 +145,7 @@ export class CommandPath {
         const { event, answer } = decision;
         const verdict = await this.append({
           id,
+          kind: 'service',
           event,
           head: known.head,
           epoch,

@@ -254,7 +254,14 @@ class Step {
   /** False when another process was first. */
   private async append(id: StreamId, head: Head, event: ServiceClaimed): Promise<boolean> {
     const { correlationId } = this.context;
-    const verdict = await this.parts.commands.append({ id, event, head, epoch: this.epoch, correlationId });
+    const verdict = await this.parts.commands.append({
+      id,
+      kind: 'claim',
+      event,
+      head,
+      epoch: this.epoch,
+      correlationId,
+    });
     if (verdict.outcome === 'accepted') this.recorded(new Map([[verdict.position.partition, verdict.position.offset]]));
     else if (verdict.reason === 'epoch') throw switching();
     return verdict.outcome === 'accepted';

@@ -80,16 +80,25 @@ export class RecentStreams {
   };
 
   /** The stream at a version that this process knows to be valid, kept current from here on. Throws `Unavailable`. */
-  async load(id: StreamId, partition: number, kind: Aggregate['kind']): Promise<KnownStream> {
+  load(id: StreamId, partition: number, kind: Aggregate['kind']): Promise<KnownStream> {
+    return this.use(id, partition, kind, (stream) => Promise.resolve(stream));
+  }
+
+  /** Hands the stream of {@link load} to `work` at a moment at which the tail has seen nothing newer. */
+  use<T>(
+    id: StreamId,
+    partition: number,
+    kind: Aggregate['kind'],
+    work: (stream: KnownStream) => T | Promise<T>,
+  ): Promise<T> {
     const key = streamKey(id);
-    return (
-      this.known.get(key) ??
-      this.withFreshRow(id, partition, (row) => {
-        const stream = this.known.get(key) ?? row ?? { head: unwritten, aggregate: empty[kind] };
-        this.known.set(key, stream);
-        return stream;
-      })
-    );
+    const known = this.known.get(key);
+    if (known) return Promise.resolve(work(known));
+    return this.withFreshRow<T>(id, partition, (row) => {
+      const stream = this.known.get(key) ?? row ?? { head: unwritten, aggregate: empty[kind] };
+      this.known.set(key, stream);
+      return work(stream);
+    });
   }
 
   /** The service's id was made just now: nobody else can have written to it, so nothing needs to be read. */
