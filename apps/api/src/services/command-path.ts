@@ -123,17 +123,20 @@ export class CommandPath {
     const { log, streams } = this.parts;
     const partition = this.partition(id);
     const { idempotency, correlationId } = context;
-    const answered = (answer: Answer, { offset } = { offset: log.tail(partition).next - 1 }): CommandAnswer => ({
+    const answered = (answer: Answer, offset: number): CommandAnswer => ({
       answer,
       position: mergePositions(context.seen, new Map([[partition, offset]])),
     });
+    // The read model may be ahead of the tail.
+    const answeredFrom = (known: KnownStream, answer: Answer): CommandAnswer =>
+      answered(answer, Math.max(known.offset, log.tail(partition).next - 1));
     // A refusal, or an answer that records nothing, is given only from knowledge that a read barrier has confirmed.
     let barrierPassed = false;
     for (let attempt = 0; attempt < attempts;) {
       const known = await streams.load(id, partition, 'service');
       const service = living(known, log.now());
       const kept = idempotency && keptAnswer(service, idempotency, log.now());
-      if (kept) return answered(kept);
+      if (kept) return answeredFrom(known, kept);
       let decision;
       try {
         decision = decide(command, service);
@@ -153,13 +156,13 @@ export class CommandPath {
           ...lifetimeOf(command),
           ...(idempotency && { idempotency }),
         });
-        if (verdict.outcome === 'accepted') return answered(answer, verdict.position);
+        if (verdict.outcome === 'accepted') return answered(answer, verdict.position.offset);
         if (verdict.reason === 'epoch') throw switching();
         // Somebody else was first, or the service expired: decide again about what is true now.
         attempt++;
         barrierPassed = false;
       } else if (decision && barrierPassed) {
-        return answered(decision.answer);
+        return answeredFrom(known, decision.answer);
       } else {
         await log.barrier(partition);
         barrierPassed = true;

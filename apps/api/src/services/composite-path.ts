@@ -59,25 +59,23 @@ export class CompositePath {
     const epoch = this.parts.admission.admit('production');
     this.parts.refuseWhenBehind();
     let position: LogPositions = context.seen;
+    let isRecorded = false;
     try {
       return await truthfully(async () => {
         await this.parts.streams.catchUpWith(context.seen);
         const services: Outcome[] = [];
         for (const [index, element] of elements.entries()) {
-          const step = new Step(
-            this.parts,
-            context,
-            epoch,
-            index,
-            (recorded) => (position = mergePositions(position, recorded)),
-          );
+          const step = new Step(this.parts, context, epoch, index, (reached, recorded) => {
+            isRecorded ||= recorded;
+            position = mergePositions(position, reached);
+          });
           services.push(await step.run(element, createNew));
         }
         return { services, position };
       });
     } catch (error) {
       // Part of it may be recorded: only a repeat with the same key finishes the rest and nothing twice.
-      if (error instanceof Unavailable && position.size > context.seen.size) {
+      if (error instanceof Unavailable && isRecorded) {
         throw new Unavailable(error.exception, error.message, 'unknown', error.retryAfterSeconds, { cause: error });
       }
       throw error;
@@ -92,7 +90,8 @@ class Step {
     private readonly context: RequestContext,
     private readonly epoch: number,
     private readonly index: number,
-    private readonly recorded: (position: LogPositions) => void,
+    /** What the answer is based on; `recorded`: on something that this request may have brought into the log. */
+    private readonly reached: (position: LogPositions, recorded: boolean) => void,
   ) {}
 
   async run({ service, state, task, associateStateTask }: CompositeElement, createNew: boolean): Promise<Outcome> {
@@ -144,7 +143,10 @@ class Step {
 
   private async choose(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
     const found = await this.find(start);
-    return found ? { service_id: found.service_id, created: false } : this.claim(start, lifetime);
+    if (!found) return this.claim(start, lifetime);
+    // A parallel attempt of this very request may just have created it.
+    const mine = this.digestOf('service');
+    return { service_id: found.service_id, created: mine !== undefined && found.start?.key === mine.key };
   }
 
   private find(start: ServiceStart): Promise<LiveService | undefined> {
@@ -167,7 +169,7 @@ class Step {
       this.epoch,
       isNew,
     );
-    this.recorded(position);
+    this.reached(position, true);
     return { service_id: answer.service_id!, created: true };
   }
 
@@ -205,10 +207,8 @@ class Step {
       const context = { ...rest, ...(claim.idempotency && { idempotency: claim.idempotency }) };
       const { start, lifetime } = claim;
       try {
-        this.recorded(
-          (await this.parts.commands.run({ type: 'StartService', data: start, lifetime }, context, this.epoch))
-            .position,
-        );
+        const command = { type: 'StartService', data: start, lifetime } as const;
+        this.reached((await this.parts.commands.run(command, context, this.epoch)).position, true);
       } catch (error) {
         // Somebody else who met the claim was faster.
         if (!(error instanceof Rejected) || error.code !== 'service-already-started') throw error;
@@ -262,27 +262,34 @@ class Step {
       epoch: this.epoch,
       correlationId,
     });
-    if (verdict.outcome === 'accepted') this.recorded(new Map([[verdict.position.partition, verdict.position.offset]]));
+    if (verdict.outcome === 'accepted')
+      this.reached(new Map([[verdict.position.partition, verdict.position.offset]]), true);
     else if (verdict.reason === 'epoch') throw switching();
     return verdict.outcome === 'accepted';
   }
 
   private async loadClaim(id: StreamId): Promise<{ claim: Claim; head: Head }> {
-    const { aggregate, head } = await this.parts.streams.load(id, this.parts.commands.partition(id), 'claim');
+    const { aggregate, head } = await this.load(id, 'claim');
     return { claim: aggregate.kind === 'claim' ? aggregate.claim : unclaimed, head };
   }
 
   private async serviceNow(service_id: string) {
-    const id = { tenant: this.context.tenant, stream: service_id };
     return living(
-      await this.parts.streams.load(id, this.parts.commands.partition(id), 'service'),
+      await this.load({ tenant: this.context.tenant, stream: service_id }, 'service'),
       this.parts.log.now(),
     );
   }
 
+  private async load(id: StreamId, kind: 'service' | 'claim') {
+    const partition = this.parts.commands.partition(id);
+    const known = await this.parts.streams.load(id, partition, kind);
+    if (known.head.version > 0) this.reached(new Map([[partition, known.offset]]), false);
+    return known;
+  }
+
   private async execute(part: Part, command: Parameters<CommandPath['run']>[0]) {
     const answered = await this.parts.commands.run(command, this.contextOf(part), this.epoch);
-    this.recorded(answered.position);
+    this.reached(answered.position, true);
     return answered;
   }
 

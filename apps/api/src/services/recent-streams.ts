@@ -16,7 +16,7 @@ import type { LogPositions } from '../position.js';
 import { Unavailable } from './unavailable.js';
 
 /** A stream as far as its last valid record that this process knows. */
-export type KnownStream = Pick<StreamRow, 'head' | 'aggregate'>;
+export type KnownStream = Pick<StreamRow, 'head' | 'aggregate' | 'offset'>;
 
 export interface RecentStreamsOptions {
   /** Memory for streams whose head is kept, bytes. */
@@ -81,7 +81,7 @@ export class RecentStreams {
 
   /** The stream at a version that this process knows to be valid, kept current from here on. Throws `Unavailable`. */
   load(id: StreamId, partition: number, kind: Aggregate['kind']): Promise<KnownStream> {
-    return this.use(id, partition, kind, (stream) => Promise.resolve(stream));
+    return this.use(id, partition, kind, (stream) => stream);
   }
 
   /** Hands the stream of {@link load} to `work` at a moment at which the tail has seen nothing newer. */
@@ -94,8 +94,8 @@ export class RecentStreams {
     const key = streamKey(id);
     const known = this.known.get(key);
     if (known) return Promise.resolve(work(known));
-    return this.withFreshRow<T>(id, partition, (row) => {
-      const stream = this.known.get(key) ?? row ?? { head: unwritten, aggregate: empty[kind] };
+    return this.withFreshRow(id, partition, (row) => {
+      const stream = this.known.get(key) ?? row ?? nothingKnown(kind);
       this.known.set(key, stream);
       return work(stream);
     });
@@ -103,7 +103,7 @@ export class RecentStreams {
 
   /** The service's id was made just now: nobody else can have written to it, so nothing needs to be read. */
   expectNew(id: StreamId): void {
-    this.known.set(streamKey(id), { head: unwritten, aggregate: empty.service });
+    this.known.set(streamKey(id), nothingKnown('service'));
   }
 
   /**
@@ -143,7 +143,11 @@ export class RecentStreams {
   }
 
   /** Nothing is awaited between the comparison of the row with the tail's memory and `use`. */
-  private async withFreshRow<T>(id: StreamId, partition: number, use: (row: StreamRow | undefined) => T): Promise<T> {
+  private async withFreshRow<T>(
+    id: StreamId,
+    partition: number,
+    use: (row: StreamRow | undefined) => T | Promise<T>,
+  ): Promise<T> {
     const key = streamKey(id);
     const deadline = this.clock.now() + this.options.rowPatienceMs;
     for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
@@ -168,6 +172,7 @@ export class RecentStreams {
         this.known.set(key, {
           head: advance(known.head, envelope.record),
           aggregate: apply(known.aggregate, envelope),
+          offset: envelope.record.offset,
         });
         return;
       }
@@ -224,6 +229,13 @@ const empty: Record<Aggregate['kind'], Aggregate> = {
   service: { kind: 'service', service: unstarted },
   claim: { kind: 'claim', claim: unclaimed },
 };
+
+/** Before the first record. */
+const nothingKnown = (kind: Aggregate['kind']): KnownStream => ({
+  head: unwritten,
+  aggregate: empty[kind],
+  offset: -1,
+});
 
 /** More than keys and heads take. */
 const bytesPerStream = 1024;
