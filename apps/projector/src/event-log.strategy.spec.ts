@@ -11,7 +11,7 @@ import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import { DeadLetterFile } from './engine/dead-letter-file.js';
 import { EventLogStrategy, type EventLogStrategyOptions } from './event-log.strategy.js';
-import { ReadFromTheLog, unwatched, type ProjectionWatch } from './projection/ports.js';
+import { unwatched, type ProjectionWatch } from './projection/ports.js';
 import { Projection } from './projection/projection.js';
 import { RecordsController, Rethrow } from './records.controller.js';
 import { newSeed, Random } from './testing/random.js';
@@ -85,7 +85,6 @@ async function listen(
     log: reader,
     readModel: store,
     deadLetters,
-    publicEvents: new ReadFromTheLog(),
     clock,
     watch: { ...unwatched, ...watch },
     limits: { streamsAtOnce: STREAMS_AT_ONCE },

@@ -120,7 +120,7 @@ export class EventLogStrategy extends Server implements CustomTransportStrategy 
     await this.ask('event-log', () => log.ends());
     const error = await this.ask('read-model', () => projection.verify());
     // It lost acknowledged rows while nothing was recorded: a new subscription begins at the checkpoint as it is now.
-    if (error instanceof StoreWentBack) await this.ask('event-log', () => this.subscribeAgain());
+    if (error instanceof StoreWentBack || !this.subscription) await this.ask('event-log', () => this.subscribeAgain());
   }
 
   private async ask(part: 'event-log' | 'read-model', question: () => Promise<unknown>): Promise<Error | undefined> {
@@ -134,7 +134,7 @@ export class EventLogStrategy extends Server implements CustomTransportStrategy 
     return error;
   }
 
-  /** When it fails it is tried again with the next verification: the projection still misses its checkpoint. */
+  /** When it fails it is tried again with the next verification. */
   private async subscribeAgain(): Promise<void> {
     await this.subscription?.close();
     this.subscription = undefined;

@@ -124,11 +124,12 @@ export class ProjectorInstruments implements ProjectionWatch {
 
   projected(record: RecordedEvent): void {
     this.projectedRecords.inc({ type: record.type });
-    this.logger.debug(fieldsOf(record), 'projected');
+    if (this.logger.isLevelEnabled('debug')) this.logger.debug(fieldsOf(record), 'projected');
   }
 
   passedOver(record: RecordedEvent, reason: VoidReason): void {
     this.passedOverRecords.inc({ reason });
+    if (!this.logger.isLevelEnabled('debug')) return;
     this.logger.debug({ ...fieldsOf(record), reason }, 'void record passed over');
   }
 

@@ -1,6 +1,5 @@
 import { EmbeddedLogReader } from '#event-log/embedded';
 import { EmbeddedReadModel } from '#read-model/embedded';
-import { ReadFromTheLog } from '../projection/ports.js';
 import type { ProjectorOptions } from '../projector.options.js';
 import { DeadLetterFile } from './dead-letter-file.js';
 import { Opened, type Engine } from './engine.js';
@@ -15,7 +14,6 @@ export async function openEmbedded({ dataDir: directory }: ProjectorOptions): Pr
     log,
     readModel,
     deadLetters,
-    publicEvents: new ReadFromTheLog(),
     group: 'projector',
     wake: () => log.wake(),
     stopSending: async () => undefined,

@@ -6,7 +6,8 @@ import type { DeadLetters, PublicEvents } from '../projection/ports.js';
 export interface Engine {
   readonly log: LogReader;
   readonly readModel: ReadModel;
-  readonly publicEvents: PublicEvents;
+  /** Missing where the public feed is read from the log itself. */
+  readonly publicEvents?: PublicEvents;
   readonly deadLetters: DeadLetters;
   /** All processes that share the partitions. */
   readonly group: string;

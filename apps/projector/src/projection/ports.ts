@@ -7,11 +7,6 @@ export abstract class PublicEvents {
   abstract publish(event: PublicEvent): Promise<void>;
 }
 
-/** The embedded engine's public feed is read from the log itself. */
-export class ReadFromTheLog extends PublicEvents {
-  override async publish(): Promise<void> {}
-}
-
 /** What could not be projected, kept for an operator. */
 export abstract class DeadLetters {
   /** Resolves when it is stored. The same record may come again: its position tells. */

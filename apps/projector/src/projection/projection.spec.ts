@@ -394,9 +394,24 @@ describe('a partition', () => {
     await projection.handle(log.batch(0, 50));
     await forgetEverything();
 
-    await expect(projection.verify()).rejects.toThrow(StoreWentBack);
     await expect(projection.handle(log.batch(50, 60))).rejects.toThrow(StoreWentBack);
     await log.project(projection);
+    await expectFoldOf(history);
+  });
+
+  it('is handled no further, once its checkpoint was found lost, before it is asked for again', async () => {
+    const history = randomHistory(new Random(17), 100);
+    const log = new RecordedLog(history.records);
+    const projection = projectionOf(log, { readModel: around(() => readModel) });
+    await projection.checkpoint(0);
+    await projection.handle(log.batch(0, 50));
+    await projection.verify();
+    await forgetEverything();
+
+    await expect(projection.verify()).rejects.toThrow(StoreWentBack);
+    await expect(projection.handle(log.batch(50, 60))).rejects.toThrow('before its checkpoint was asked for');
+    await log.project(projection);
+    await projection.verify();
     await expectFoldOf(history);
   });
 

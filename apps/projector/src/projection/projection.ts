@@ -26,7 +26,8 @@ import { publicEvent } from './public-event.js';
 export interface ProjectionOptions {
   readonly log: Pick<LogReader, 'logId'>;
   readonly readModel: ReadModel;
-  readonly publicEvents: PublicEvents;
+  /** Missing where the public feed is read from the log itself. */
+  readonly publicEvents?: PublicEvents | undefined;
   readonly deadLetters: DeadLetters;
   readonly clock: Clock;
   readonly watch?: ProjectionWatch;
@@ -93,10 +94,12 @@ export class Projection {
   private readonly assignments = new Map<number, Assignment>();
   private readonly pauses = new Set<() => void>();
   private closing = false;
+  private readonly isPublic: boolean;
 
   constructor(private readonly options: ProjectionOptions) {
     this.limits = { ...defaultProjectionLimits, ...options.limits };
     this.watch = options.watch ?? unwatched;
+    this.isPublic = options.publicEvents !== undefined;
   }
 
   /**
@@ -176,7 +179,7 @@ export class Projection {
 
       const judgement = judge(record, head, epoch);
       if (!judgement.valid && judgement.reason !== 'impossible') return this.watch.passedOver(record, judgement.reason);
-      const folded = judgement.valid ? fold(record, row) : { reason: impossible(record, head, epoch) };
+      const folded = judgement.valid ? fold(record, row, this.isPublic) : { reason: impossible(record, head, epoch) };
       if ('row' in folded) return this.keep(record, folded, assignment);
 
       assignment.rows.delete(streamKey(record)); // what was believed until now may be why
@@ -184,7 +187,10 @@ export class Projection {
     }
   }
 
-  /** Throws {@link StoreWentBack}, when a partition of this process has lost its checkpoint. Throws `StoreUnavailable`. */
+  /**
+   * Throws {@link StoreWentBack} when the store has lost the checkpoint of a partition: ask for it again, nothing of the
+   * partition is handled before. Throws `StoreUnavailable`.
+   */
   async verify(): Promise<void> {
     for (const assignment of this.assignments.values()) await this.expectCheckpoint(assignment);
   }
@@ -219,7 +225,7 @@ export class Projection {
   }
 
   private async keep(record: RecordedEvent, { row, lists, published }: Folded, { rows }: Assignment): Promise<void> {
-    if (published) await this.options.publicEvents.publish(published);
+    if (published) await this.options.publicEvents?.publish(published);
     await this.options.readModel.save(row, lists);
     rows.set(streamKey(record), row);
     this.watch.projected(record);
@@ -254,6 +260,7 @@ export class Projection {
     const { partition, saved } = assignment;
     const next = (await this.stored(partition))?.next ?? 0;
     if (next < saved) {
+      if (this.assignments.get(partition) === assignment) this.assignments.delete(partition);
       throw new StoreWentBack(`partition ${partition}: the store has checkpoint ${next}, it had ${saved} already`);
     }
     assignment.shownAt = this.options.clock.now();
@@ -281,12 +288,16 @@ export class Projection {
 interface Folded {
   readonly row: StreamRow;
   readonly lists: ListChanges;
-  /** Missing for what is only of interest to this system. */
+  /** Missing for what is only of interest to this system, and where nothing is published. */
   readonly published?: PublicEvent;
 }
 
 /** The row after a valid record, or why there is none. Throws `NewerSchema`: then this program must not go on. */
-function fold(record: RecordedEvent, row: StreamRow | undefined): Folded | { readonly reason: string } {
+function fold(
+  record: RecordedEvent,
+  row: StreamRow | undefined,
+  isPublic: boolean,
+): Folded | { readonly reason: string } {
   try {
     const { event } = open(record);
     const { tenant, stream, offset } = record;
@@ -300,7 +311,7 @@ function fold(record: RecordedEvent, row: StreamRow | undefined): Folded | { rea
     return {
       row: { ...place, aggregate: { kind: 'service', service } },
       lists: listChanges(listEntry(before, tenant), listEntry(service, tenant)),
-      published: publicEvent({ event, record }, before, service),
+      ...(isPublic && { published: publicEvent({ event, record }, before, service) }),
     };
   } catch (error) {
     if (error instanceof NewerSchema) throw error;
