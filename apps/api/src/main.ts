@@ -29,14 +29,16 @@ async function run(): Promise<void> {
 
 /** Listens before the engine is up: health answers, and callers are told to come back. */
 async function listen({ app }: Api, options: ApiOptions): Promise<void> {
+  await app.init();
   try {
-    await app.listen(options.httpPort, options.httpHost);
+    // Nest's own listen says the same error in words of its own first.
+    const address = await app.getHttpAdapter().getInstance().listen({ port: options.httpPort, host: options.httpHost });
+    if (options.engine === 'embedded') welcome(address, options);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? 'the port is in use: stop the other program or set CS_HTTP_PORT' : message;
     throw new Error(`cannot listen on ${options.httpHost}:${options.httpPort}: ${reason}`, { cause: error });
   }
-  if (options.engine === 'embedded') welcome(await app.getUrl(), options);
 }
 
 function welcome(address: string, { basePath, dataDir }: ApiOptions): void {

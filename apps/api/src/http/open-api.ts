@@ -132,6 +132,9 @@ const answers: Readonly<Record<string, SchemaObject>> = {
   },
 };
 
+/** Bodies that may be missing. */
+const optionalBodies = /\/(Associate\w*|End\w+|StartState|StartTask)Body$/;
+
 /** Bodies in which every name without a meaning is an extension. */
 const bodiesWithExtensions = /^(Start|Associate|End|Ended|Next)\w*Body$/;
 
@@ -230,6 +233,12 @@ function openApi(app: NestFastifyApplication): OpenAPIObject {
     .build();
   const document = SwaggerModule.createDocument(app, { ...config, security: [] });
   const schemas = { ...document.components?.schemas, ...answers };
+  for (const item of Object.values(document.paths)) {
+    const body = item.post?.requestBody;
+    if (!body || '$ref' in body) continue;
+    const schema = body.content['application/json']?.schema;
+    if (schema && '$ref' in schema && optionalBodies.test(schema.$ref)) body.required = false;
+  }
   return {
     ...document,
     components: {

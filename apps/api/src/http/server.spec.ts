@@ -164,6 +164,14 @@ describe('a repeat with the same Idempotency-Key', () => {
   });
 });
 
+describe('an own id', () => {
+  it('is passed over unless the option allows it', async () => {
+    const id = await started({ service_id: 'mine', customer_id: newCustomer() });
+    expect(id).toMatch(/^\d+-/);
+    expect((await api.request('GET', 'services/mine')).statusCode).toBe(404);
+  });
+});
+
 describe('a body', () => {
   const hostile =
     '{"__proto__":{"polluted":1},"constructor":{"prototype":[2]},"hasOwnProperty":3,"toString":null,"":"empty name","a.b":4}';

@@ -73,6 +73,7 @@ export function createServer(options: ServerOptions): {
     reply.header('Content-Type', JSON_TYPE);
     done(null, payload);
   });
+  closeWhatIsAnswered(server);
   server.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
     const route = request.routeOptions.url ?? 'none';
@@ -124,6 +125,23 @@ function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number): void 
       done(null, { bytes, ...(contentType !== undefined && { contentType }) });
     },
   );
+}
+
+/** Node closes idle connections when the server closes, but not those that become idle later: the end would wait for them. */
+function closeWhatIsAnswered(server: FastifyInstance): void {
+  let closing = false;
+  server.addHook('preClose', (done) => {
+    closing = true;
+    done();
+  });
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing) reply.header('Connection', 'close');
+    done();
+  });
+  server.addHook('onResponse', (_request, _reply, done) => {
+    if (closing) setImmediate(() => server.server.closeIdleConnections());
+    done();
+  });
 }
 
 function refuseEmptySegments(url: string): void {

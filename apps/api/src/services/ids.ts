@@ -24,7 +24,18 @@ export interface IdSource {
   random(bytes: number): Uint8Array;
 }
 
-export const systemIds: IdSource = { now: Date.now, random: randomBytes };
+const POOL_BYTES = 4096;
+let pool = Buffer.alloc(0);
+
+/** Random bytes from the system, asked for in larger portions: one by one they cost more than the rest of an id. */
+export function randomFromPool(bytes: number): Uint8Array {
+  if (pool.length < bytes) pool = randomBytes(POOL_BYTES);
+  const taken = pool.subarray(0, bytes);
+  pool = pool.subarray(bytes);
+  return taken;
+}
+
+export const systemIds: IdSource = { now: Date.now, random: randomFromPool };
 
 /** Makes ids whose number in front is the partition of the service's stream. */
 export class Ids {

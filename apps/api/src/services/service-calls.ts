@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { inOrder, type Answer, type LiveService, type ServiceCommand, type State, type Task } from '#domain';
@@ -10,7 +9,7 @@ import { Refused } from '../http/refused.js';
 import type { SentRequest } from '../http/sent-request.js';
 import { mergePositions, type LogPositions } from '../position.js';
 import { extensionsAsked } from './extensions-parameter.js';
-import { Ids, isServerMade } from './ids.js';
+import { Ids, isServerMade, randomFromPool } from './ids.js';
 import { lifetimeOf } from './lifetimes.js';
 import { cursorOf, pageAsked, pageOf } from './page.js';
 import { serviceAnswer, type JsonObject, type Nested } from './service.answer.js';
@@ -43,7 +42,7 @@ export class ServiceCalls {
   get ids(): Ids {
     this.madeIds ??= new Ids(this.engine.running().backend.log.partitions, {
       now: () => Math.trunc(this.now()),
-      random: randomBytes,
+      random: randomFromPool,
     });
     return this.madeIds;
   }

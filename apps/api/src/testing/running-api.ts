@@ -40,11 +40,16 @@ export class RunningApi {
       env: { ...environment, CS_DATA_DIR: directory, CS_PARTITIONS: '4', CS_HTTP_PORT: '0', CS_LOG_LEVEL: 'error' },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
-    const api = await createApi(options, createLogger('api', options.logLevel));
-    await api.app.init();
-    await api.app.getHttpAdapter().getInstance().ready();
-    await api.app.get(Engine).start();
-    return new RunningApi(api, projector, directory, options.basePath);
+    try {
+      const api = await createApi(options, createLogger('api', options.logLevel));
+      await api.app.init();
+      await api.app.getHttpAdapter().getInstance().ready();
+      await api.app.get(Engine).start();
+      return new RunningApi(api, projector, directory, options.basePath);
+    } catch (error) {
+      projector.kill('SIGKILL');
+      throw error;
+    }
   }
 
   /** `path` below the base path; an object as body is sent as JSON. */
@@ -59,9 +64,11 @@ export class RunningApi {
 
   async stop(): Promise<void> {
     await this.api.app.close();
-    const ended = once(this.projector, 'exit');
-    this.projector.kill('SIGTERM');
-    await ended;
+    if (this.projector.exitCode === null) {
+      const ended = once(this.projector, 'exit');
+      this.projector.kill('SIGTERM');
+      await ended;
+    }
     await rm(this.directory, { recursive: true, force: true });
   }
 }
