@@ -18,10 +18,15 @@ export const conditions = ['engine', 'read-model'];
 /** HTTP in, commands and queries over the buses, the engine behind their handlers. */
 @Module({})
 export class ApiModule implements OnApplicationShutdown {
-  static with(options: ApiOptions, readiness: Readiness, logger: Logger): DynamicModule {
+  static with(
+    options: ApiOptions,
+    readiness: Readiness,
+    logger: Logger,
+    metrics: () => Promise<string>,
+  ): DynamicModule {
     return {
       module: ApiModule,
-      imports: [CqrsModule.forRoot(), OperationsModule.with(readiness)],
+      imports: [CqrsModule.forRoot(), OperationsModule.with(readiness, metrics)],
       controllers: [ServiceController, StateController, TaskController, CompositeController, OpenApiController],
       providers: [
         { provide: ApiOptions, useValue: options },

@@ -68,3 +68,6 @@ export class ApiOptions extends HttpOptions {
   @Min(1)
   knownStreamsMib = 256;
 }
+
+/** What the projector reads from the same file and environment; here it is neither an option nor a mistake. */
+export const OPTIONS_OF_THE_PROJECTOR = ['streamsAtOnce', 'rowCacheMib', 'verifyEveryMs'];

@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { NestLogger, Readiness, type Logger } from '#operations';
+import { Engine } from './engine/engine.js';
 import { ApiModule, conditions } from './api.module.js';
 import type { ApiOptions } from './api.options.js';
 import { OpenApi } from './http/open-api.js';
@@ -24,11 +25,15 @@ export async function createApi(options: ApiOptions, logger: Logger): Promise<Ap
     unknownIdStatus: options.unknownIdStatus === 400 ? 400 : 404,
     log: logger,
   });
-  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(options, readiness, logger), adapter, {
-    logger: new NestLogger(logger),
-    abortOnError: false,
-    bodyParser: false,
-  });
+  const app: NestFastifyApplication = await NestFactory.create(
+    ApiModule.with(options, readiness, logger, () => app.get(Engine).metricsText()),
+    adapter,
+    {
+      logger: new NestLogger(logger),
+      abortOnError: false,
+      bodyParser: false,
+    },
+  );
   app.useGlobalFilters(errors);
   app.setGlobalPrefix(options.basePath, { exclude: ['health/live', 'health/ready', 'metrics'] });
   app.get(OpenApi).describe(app);

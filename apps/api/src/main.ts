@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { createLogger, loadOptions, optionsHelp, refuseStart, type Logger } from '#operations';
 import { createApi, type Api } from './api.js';
-import { ApiOptions } from './api.options.js';
+import { ApiOptions, OPTIONS_OF_THE_PROJECTOR } from './api.options.js';
 import { Engine } from './engine/engine.js';
 
 const HELP = `The api of context-services: HTTP in, events out, queries answered.
@@ -12,14 +12,11 @@ Options, from the environment:
 ${optionsHelp(ApiOptions)}
 `;
 
-/** What the projector reads from the same file and environment; here it is neither an option nor a mistake. */
-const optionsOfTheProjector = ['streamsAtOnce', 'rowCacheMib', 'verifyEveryMs'];
-
 /** A process that is still not closed after so long ends all the same, ms: nothing acknowledged is lost by it. */
 const CLOSED_WITHIN_MS = 20_000;
 
 async function run(): Promise<void> {
-  const options = loadOptions(ApiOptions, process.env, { alsoKnown: optionsOfTheProjector });
+  const options = loadOptions(ApiOptions, process.env, { alsoKnown: OPTIONS_OF_THE_PROJECTOR });
   const logger = createLogger('api', options.logLevel);
   const api = await createApi(options, logger);
   stopOnSignals(api, logger);

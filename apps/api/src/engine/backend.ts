@@ -1,4 +1,5 @@
 import type { EventLog } from '#event-log';
+import type { MetricsSnapshot } from '#operations';
 import type { ReadModel } from '#read-model';
 
 /** The pair of adapters that an engine stands on, opened and checked. */
@@ -7,6 +8,8 @@ export interface Backend {
   readonly readModel: ReadModel;
   /** Tells the projector that there is something new, when it cannot see that by itself. */
   readonly committed?: () => void;
+  /** Of threads of this process. */
+  readonly metrics?: () => Promise<readonly MetricsSnapshot[]>;
   close(): Promise<void>;
 }
 

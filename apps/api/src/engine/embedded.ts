@@ -1,12 +1,14 @@
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { EmbeddedEventLog } from '#event-log/embedded';
-import type { Logger } from '#operations';
+import type { Logger, MetricsSnapshot } from '#operations';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import type { ApiOptions } from '../api.options.js';
 import type { Backend, BackendHooks } from './backend.js';
 
 const projectorProgram = new URL('../../../projector/src/main.js', import.meta.url);
+
+const metricsWithinMs = 500;
 
 /** Local disk. The projector runs in a thread of this process, or as a process of its own on the same folder. */
 export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: BackendHooks): Promise<Backend> {
@@ -23,7 +25,12 @@ export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: B
     const { dataDir: directory, partitions } = options;
     const log = await EmbeddedEventLog.open({ directory, partitions, checkpoints });
     opened.push(log);
-    return { log, readModel, close, ...(projector && { committed: () => projector.wake() }) };
+    return {
+      log,
+      readModel,
+      close,
+      ...(projector && { committed: () => projector.wake(), metrics: async () => [await projector.metrics()] }),
+    };
   } catch (error) {
     await close();
     throw error;
@@ -55,6 +62,20 @@ class ProjectorThread {
       this.waking = false;
       this.worker.postMessage('committed');
     });
+  }
+
+  /** Empty when the thread does not answer at once: it may be in the middle of a long statement. */
+  async metrics(): Promise<MetricsSnapshot> {
+    this.worker.postMessage('metrics');
+    const messages = on(this.worker, 'message', { signal: AbortSignal.timeout(metricsWithinMs) });
+    try {
+      for await (const [message] of messages as AsyncIterable<[{ metrics?: MetricsSnapshot }]>) {
+        if (message.metrics) return message.metrics;
+      }
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+    }
+    return [];
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { SystemClock, type EventLog } from '#event-log';
-import { Readiness, retryUntilUp, type Logger } from '#operations';
+import { Readiness, metricsText, retryUntilUp, type Logger } from '#operations';
 import { ApiOptions } from '../api.options.js';
 import { Admission, type Mode } from '../services/admission.js';
 import { CommandPath } from '../services/command-path.js';
@@ -76,6 +76,11 @@ export class Engine {
       },
     );
     return this.starting;
+  }
+
+  /** The metrics of this process and its threads, as Prometheus text. */
+  async metricsText(): Promise<string> {
+    return metricsText(await this.state?.backend.metrics?.());
   }
 
   /** To be called when no request is under way any more. */

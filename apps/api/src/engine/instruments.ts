@@ -37,8 +37,8 @@ export class Instruments {
   constructor() {
     const { lags } = { lags: () => this.lags() };
     new Gauge({
-      name: 'cs_projector_lag_records',
-      help: 'Records that the projector has not confirmed, as seen from this process',
+      name: 'cs_unconfirmed_records',
+      help: 'Records that the tail has seen and the projector has not confirmed',
       labelNames: ['partition'],
       registers: [registry],
       collect() {
