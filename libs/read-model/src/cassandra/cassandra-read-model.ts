@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
-import cassandra, { type Client, type ClientOptions, type QueryOptions } from 'cassandra-driver';
+import cassandra, { type Client, type ClientOptions } from 'cassandra-driver';
 import { unstarted } from '#domain';
 import type { Head } from '#events';
 import type { ListChanges } from '../list-entries.js';
@@ -16,7 +16,8 @@ import {
   type StreamRow,
 } from '../read-model.js';
 import { RefusedStart } from '../refused-start.js';
-import { asking, asOurs, asOursAtStart } from './driver-errors.js';
+import { Connection, RECONNECT_MS } from './connection.js';
+import { asOurs } from './driver-errors.js';
 import { migrate } from './migrate.js';
 import { createKeyspace } from './schema.cql.js';
 import * as cql from './statements.cql.js';
@@ -47,7 +48,8 @@ const CONSISTENCIES = {
 const KEYSPACE_NAME = /^[a-z][a-z0-9_]{0,47}$/;
 const CONNECT_TIMEOUT_MS = 5_000;
 const READ_TIMEOUT_MS = 12_000;
-const RECONNECT_MS = 200;
+/** A connection that is silent so long is asked whether it still is one. */
+const HEARTBEAT_MS = 5_000;
 /** In characters. Cassandra takes no write longer than half a segment of its commit log, 8 or 16 MiB. */
 const LONGEST_PLAIN_TEXT = 1024 * 1024;
 const FASTEST = 1;
@@ -61,7 +63,7 @@ const BEFORE_THE_LOG = -1;
  * several projectors; none reads before it writes.
  */
 export class CassandraReadModel extends ReadModel {
-  private constructor(private readonly client: Client) {
+  private constructor(private readonly connection: Connection) {
     super();
   }
 
@@ -74,19 +76,17 @@ export class CassandraReadModel extends ReadModel {
   static async connect(options: CassandraReadModelOptions): Promise<CassandraReadModel> {
     const { keyspace } = options;
     if (!KEYSPACE_NAME.test(keyspace)) throw new RefusedStart(`'${keyspace}' is not a name for a keyspace`);
-    await withClient(clientOptions(options), async (client) => {
-      await ensureKeyspace(client, options);
-      await client.shutdown();
-    });
-    return withClient({ ...clientOptions(options), keyspace }, async (client) => {
-      await migrate(client, keyspace);
-      return new CassandraReadModel(client);
-    });
+    const anywhere = await Connection.open(clientOptions(options), (client) => ensureKeyspace(client, options));
+    await anywhere.close();
+    const connection = await Connection.open({ ...clientOptions(options), keyspace }, (client) =>
+      migrate(client, keyspace),
+    );
+    return new CassandraReadModel(connection);
   }
 
   override async find(id: StreamId): Promise<StreamRow | undefined> {
     const { tenant, stream } = id;
-    const result = await this.execute(cql.findStream, { tenant, stream });
+    const result = await this.connection.execute(cql.findStream, { tenant, stream });
     const row = result.first() as unknown as StoredStream | null;
     return row === null ? undefined : fromStoredStream({ tenant, stream }, row);
   }
@@ -112,14 +112,16 @@ export class CassandraReadModel extends ReadModel {
     const written = timeOfWrite(offset);
     await Promise.all(
       lists.insert.flatMap((entry) => [
-        this.execute(cql.insertMonth, { ...monthKey(entry), written }),
-        this.execute(cql.insertEntry, { ...entryKey(entry), service_type: storedType(entry), written }),
+        this.connection.execute(cql.insertMonth, { ...monthKey(entry), written }),
+        this.connection.execute(cql.insertEntry, { ...entryKey(entry), service_type: storedType(entry), written }),
       ]),
     );
     await Promise.all(
-      lists.remove.map((entry) => this.execute(cql.removeEntry, { ...entryKey(entry), deleted: timeOfDelete(offset) })),
+      lists.remove.map((entry) =>
+        this.connection.execute(cql.removeEntry, { ...entryKey(entry), deleted: timeOfDelete(offset) }),
+      ),
     );
-    await this.execute(cql.saveStream, {
+    await this.connection.execute(cql.saveStream, {
       tenant,
       stream,
       version: head.version,
@@ -135,12 +137,17 @@ export class CassandraReadModel extends ReadModel {
 
   override async park({ tenant, stream }: StreamId, version: number, offset: number): Promise<void> {
     // Just before what the same record writes when it is projected after all.
-    await this.execute(cql.parkStream, { tenant, stream, parked_at_version: version, written: timeOfDelete(offset) });
+    await this.connection.execute(cql.parkStream, {
+      tenant,
+      stream,
+      parked_at_version: version,
+      written: timeOfDelete(offset),
+    });
   }
 
   override async checkpoints(): Promise<readonly StoredCheckpoint[]> {
     const checkpoints: StoredCheckpoint[] = [];
-    const result = await this.execute(cql.findCheckpoints, {});
+    const result = await this.connection.execute(cql.findCheckpoints, {});
     for (const row of result.rows as unknown as readonly StoredCheckpointRow[]) {
       const { generation, partition, next, epoch, log_id: logId } = row;
       checkpoints.push({ generation, partition, next: next.toNumber(), epoch: epoch.toNumber(), logId });
@@ -149,25 +156,32 @@ export class CassandraReadModel extends ReadModel {
   }
 
   override async saveCheckpoint({ generation, partition, next, epoch, logId }: StoredCheckpoint): Promise<void> {
-    await this.execute(cql.saveCheckpoint, { generation, partition, next, epoch, log_id: logId, written: next });
+    await this.connection.execute(cql.saveCheckpoint, {
+      generation,
+      partition,
+      next,
+      epoch,
+      log_id: logId,
+      written: next,
+    });
   }
 
-  /**
-   * After Cassandra was restarted the driver can keep a socket and its timers even so: a process that closes in order to
-   * end must exit by itself.
-   */
+  /** After an outage timers of the driver can hold the process for as long as {@link HEARTBEAT_MS}. */
   override async close(): Promise<void> {
-    await this.client.shutdown();
+    await this.connection.close();
   }
 
   private async months(query: ListQuery): Promise<readonly number[]> {
     const { from, to } = placeRange(query);
-    const result = await this.execute(query.order === 'oldest-first' ? cql.monthsOldestFirst : cql.monthsNewestFirst, {
-      ...ownerKey(query.owner),
-      status: query.status,
-      from_month: monthOf(from.started),
-      to_month: monthOf(to.started),
-    });
+    const result = await this.connection.execute(
+      query.order === 'oldest-first' ? cql.monthsOldestFirst : cql.monthsNewestFirst,
+      {
+        ...ownerKey(query.owner),
+        status: query.status,
+        from_month: monthOf(from.started),
+        to_month: monthOf(to.started),
+      },
+    );
     const months: number[] = [];
     for await (const { month } of rowsOf<{ readonly month: number }>(result)) months.push(month);
     return months;
@@ -178,7 +192,7 @@ export class CassandraReadModel extends ReadModel {
     const { owner, status, serviceTypes } = query;
     const { from, to } = placeRange(query);
     const types = serviceTypes && new Set(serviceTypes);
-    const result = await this.execute(
+    const result = await this.connection.execute(
       query.order === 'oldest-first' ? cql.entriesOldestFirst : cql.entriesNewestFirst,
       {
         ...ownerKey(owner),
@@ -200,14 +214,6 @@ export class CassandraReadModel extends ReadModel {
       if (entries.length === limit) break;
     }
     return entries;
-  }
-
-  private execute(
-    statement: string,
-    parameters: Record<string, unknown>,
-    options: QueryOptions = {},
-  ): Promise<cassandra.types.ResultSet> {
-    return asking(this.client.execute(statement, parameters, options));
   }
 }
 
@@ -320,7 +326,7 @@ function clientOptions(options: CassandraReadModelOptions): ClientOptions {
   return {
     contactPoints: [...options.contactPoints],
     localDataCenter: options.localDataCenter,
-    pooling: { warmup: true },
+    pooling: { warmup: true, heartBeatInterval: HEARTBEAT_MS },
     policies: { reconnection: new cassandra.policies.reconnection.ConstantReconnectionPolicy(RECONNECT_MS) },
     queryOptions: {
       consistency: CONSISTENCIES[options.consistency ?? 'local_quorum'],
@@ -334,24 +340,6 @@ function clientOptions(options: CassandraReadModelOptions): ClientOptions {
     },
   };
 }
-
-/** A connected client; shut down when what it is needed for fails. */
-async function withClient<T>(options: ClientOptions, use: (client: Client) => Promise<T>): Promise<T> {
-  const client: ClientWithControl = new cassandra.Client(options);
-  try {
-    await client.connect();
-    return await use(client);
-  } catch (error) {
-    await client.shutdown();
-    await client.controlConnection?.connection?.close();
-    throw asOursAtStart(error);
-  }
-}
-
-/** A client that could not connect forgets to close the connection over which it learned that. */
-type ClientWithControl = Client & {
-  readonly controlConnection?: { readonly connection?: { close(): Promise<void> } | null };
-};
 
 async function ensureKeyspace(client: Client, options: CassandraReadModelOptions): Promise<void> {
   const { keyspace, localDataCenter, replicationFactor, acceptPeriodicCommitLog = false } = options;

@@ -8,6 +8,7 @@ const EXECUTE = 0x0a;
 /** A way to Cassandra that can be silenced or cut, also in the middle of what one call sends. Knows CQL frames (v4). */
 export class CassandraProxy {
   private readonly sockets = new Set<Socket>();
+  private readonly clients = new Set<Socket>();
   private unplugged = false;
   private silent = false;
   private statementsLeft = Number.POSITIVE_INFINITY;
@@ -29,6 +30,11 @@ export class CassandraProxy {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return new CassandraProxy(server, { host, port: Number(port) });
+  }
+
+  /** Open ones of clients. */
+  get connections(): number {
+    return this.clients.size;
   }
 
   /** Answers are lost, connections stay. */
@@ -66,6 +72,8 @@ export class CassandraProxy {
   private join(client: Socket): void {
     if (this.unplugged) return void client.destroy();
     const store = connect(this.target);
+    this.clients.add(client);
+    client.on('close', () => this.clients.delete(client));
     this.pass(client, store, (frame) => this.request(frame));
     this.pass(store, client, (frame) => this.answer(frame));
   }
