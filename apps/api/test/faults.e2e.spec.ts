@@ -187,7 +187,7 @@ describeOn('distributed', 'when things fail', () => {
     await proxy?.close();
     leave(place);
     process.stdout.write(
-      `suite: Faults, adapter: distributed, partitions: ${place.partitions}, processes: 3, cases: ${routes.length + killed.length + 2}\n`,
+      `suite: Faults, adapter: distributed, partitions: ${place.partitions}, processes: 3, cases: ${routes.length + killed.length + 3}\n`,
     );
   });
 
@@ -295,6 +295,25 @@ describeOn('distributed', 'when things fail', () => {
     const { body: late } = await call(other, 'GET', `services/${body.service_id}?extensions=*`);
     expect(late).toMatchObject({ service_id: body.service_id, Late: { seen: true } });
   }, 60_000);
+
+  it('waits for a broker that is not there at its start, and says so', async () => {
+    proxy.unplug();
+    const api = await start('api', { CS_KAFKA_BROKERS: proxy.address });
+    try {
+      const isUp = async () => (await fetch(`${api.origin}/health/live`).catch(() => undefined))?.status === 200;
+      await until('the process answers', isUp);
+      await until('an attempt has failed', () => api.output.includes('not there yet, will try again'));
+      expect((await fetch(`${api.origin}/health/ready`)).status).toBe(503);
+      const refused = await call(api, 'POST', 'services/start', { contact_key: 'early' });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+      expect(refused.headers.get('x-cs-outcome')).toBe('not-applied');
+    } finally {
+      proxy.heal();
+    }
+    await api.ready();
+    expect((await call(api, 'POST', 'services/start', { contact_key: 'early' })).status).toBe(201);
+  }, 90_000);
 
   it('keeps one event for each acknowledged command', async () => {
     const { valid } = await readLog(place);
