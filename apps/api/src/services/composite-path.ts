@@ -130,8 +130,10 @@ class Step {
         await this.update(chosen.service_id, start, lifetime);
         return chosen;
       } catch (error) {
-        // It ended between the look and the command: look again.
         if (!(error instanceof Rejected) || !endedMeanwhile.has(error.code)) throw error;
+        // A repeat is told what the first attempt was told, also when that has ended since.
+        if (chosen === first) return chosen;
+        // It ended between the look and the command: look again.
       }
     }
     throw new Unavailable(
@@ -145,8 +147,7 @@ class Step {
     const found = await this.find(start);
     if (!found) return this.claim(start, lifetime);
     // A parallel attempt of this very request may just have created it.
-    const mine = this.digestOf('service');
-    return { service_id: found.service_id, created: mine !== undefined && found.start?.key === mine.key };
+    return (await this.createdBefore(found.service_id)) ?? { service_id: found.service_id, created: false };
   }
 
   private find(start: ServiceStart): Promise<LiveService | undefined> {
@@ -231,12 +232,19 @@ class Step {
   private async chosenBefore(start: ServiceStart): Promise<Chosen | undefined> {
     const digest = this.digestOf('service');
     if (!digest) return undefined;
-    const created = keptAnswer(await this.serviceNow(start.service_id), digest, this.parts.log.now());
-    if (created) return { service_id: start.service_id, created: true };
+    const created = await this.createdBefore(start.service_id);
+    if (created) return created;
     const { claim: remembered } = await this.loadClaim(this.claimStream('request', digest.key));
     if (remembered.status !== 'claimed') return undefined;
     if (remembered.idempotency?.request !== digest.request) throw reused();
     return { service_id: remembered.service_id, created: false };
+  }
+
+  /** With a key: this service, when an attempt of this very request has started it. */
+  private async createdBefore(service_id: string): Promise<Chosen | undefined> {
+    const digest = this.digestOf('service');
+    const kept = digest && keptAnswer(await this.serviceNow(service_id), digest, this.parts.log.now());
+    return kept?.created ? { service_id, created: true } : undefined;
   }
 
   /** With a key: which service this request found, so that its repeat does not look again. */
