@@ -56,6 +56,8 @@ export class RecentStreams {
   private readonly reads = new Set<number>();
   private lastRead = 0;
   private confirmations: { partition: number; next: number; lastRead: number }[] = [];
+  /** By partition: where the projector is, as far as this process was told. It may be ahead of the tail. */
+  private readonly confirmed: number[];
 
   constructor(
     private readonly log: EventLog,
@@ -65,6 +67,7 @@ export class RecentStreams {
   ) {
     this.known = new LRUCache({ maxSize: options.knownBytes, sizeCalculation: bytesOf });
     this.unconfirmed = Array.from({ length: log.partitions }, () => new Map());
+    this.confirmed = this.unconfirmed.map(() => 0);
   }
 
   /** The tail's listener. Synchronous, so that whoever is answered after a record finds it here. */
@@ -138,6 +141,7 @@ export class RecentStreams {
 
   /** The projector has finished everything before `next`. */
   confirm(partition: number, next: number): void {
+    this.confirmed[partition] = next;
     this.confirmations.push({ partition, next, lastRead: this.lastRead });
     this.forgetConfirmed();
   }
@@ -160,6 +164,8 @@ export class RecentStreams {
         if ((row?.head.version ?? 0) >= needed) return use(row);
       } finally {
         this.reads.delete(read);
+        // Nothing else may come for a long time: a void record would keep its stream from being read until then.
+        this.forgetConfirmed();
       }
       if (this.clock.now() >= deadline) throw this.behind(partition);
       await this.clock.sleep(pause);
@@ -195,6 +201,8 @@ export class RecentStreams {
       const streams = this.byOwner.get(owner) ?? new Map<string, StreamId>();
       this.byOwner.set(owner, streams.set(key, { tenant: record.tenant, stream: record.stream }));
     }
+    const confirmed = this.confirmed[record.partition]!;
+    if (record.offset < confirmed) this.confirm(record.partition, confirmed);
   }
 
   /** An entry goes only when its confirmation was known before every row read still under way was sent. */
