@@ -131,8 +131,11 @@ class Step {
         return chosen;
       } catch (error) {
         if (!(error instanceof Rejected) || !endedMeanwhile.has(error.code)) throw error;
-        // A repeat is told what the first attempt was told, also when that has ended since.
-        if (chosen === first) return chosen;
+        if (chosen === first) {
+          // A repeat is told what the first attempt was told, also when that has ended since; its place is reached so.
+          await this.serviceNow(chosen.service_id);
+          return chosen;
+        }
         // It ended between the look and the command: look again.
       }
     }
