@@ -1,0 +1,702 @@
+import {
+  Rejected,
+  answerOf,
+  claimId,
+  decide,
+  inOrder,
+  keptAnswer,
+  matches,
+  matchesComposite,
+  startedAt,
+  unstarted,
+  type LiveService,
+  type Service,
+  type ServiceCommand,
+} from '#domain';
+import { isServiceEvent, streamKey } from '#events';
+import { listEntry, type ListEntry, type Owner, type StreamRow } from '#read-model';
+import { tenant } from './asks.js';
+import type { Attempt, Moment, Outcome, Step, StreamHistory, Truth } from './history.js';
+import type { PublishedEvents } from './processes.js';
+import type { SimulatedStore } from './simulated-store.js';
+
+/** The groups of what is checked; each is a case of the run. */
+export const rules = [
+  'an accepted command has one valid event, where its answer says',
+  'a refusal is justified by a state between request and answer',
+  'what was not applied or is unknown has not more effect than it says',
+  'a key has one effect and one answer',
+  'nothing is valid without a request, or in maintenance',
+  'composite starts of equal fields agree on one active service',
+  'a query is never older than what was answered before',
+  'rows, lists and parked streams equal the fold of the log',
+  'public events: each valid one, in stream order, none void',
+  'everything is answered',
+  'the transport is used as it must be',
+] as const;
+
+export type Rule = (typeof rules)[number];
+
+export interface History {
+  readonly truth: Truth;
+  readonly attempts: readonly Attempt[];
+  readonly store: SimulatedStore;
+  readonly published: PublishedEvents;
+  /** The projector has come to the end of the log. */
+  readonly quiet: boolean;
+  readonly violation: (rule: Rule, what: string) => void;
+}
+
+/** A process knows the log's time only as exactly as its own records tell it: half of their longest round trip, ms. */
+const clockUncertaintyMs = 100;
+
+/** Compares what was answered with what the log says, and with what the read model holds in the end. */
+export function check(history: History): void {
+  const checker = new Checker(history);
+  checker.log();
+  checker.answers();
+  checker.keys();
+  checker.composites();
+  checker.queries();
+  if (history.quiet) checker.readModel();
+  checker.publicEvents();
+}
+
+type Answered = Extract<Outcome, { readonly kind: 'answered' }>;
+type Composed = Extract<Outcome, { readonly kind: 'composed' }>;
+
+class Checker {
+  private readonly truth: Truth;
+  private readonly byId: ReadonlyMap<string, Attempt>;
+
+  constructor(private readonly history: History) {
+    this.truth = history.truth;
+    this.byId = new Map(history.attempts.map((attempt) => [attempt.id, attempt]));
+  }
+
+  /* ---- the log alone ---- */
+
+  log(): void {
+    const rule: Rule = 'nothing is valid without a request, or in maintenance';
+    for (const what of this.truth.impossible) this.fail(rule, `impossible: ${what}`);
+    for (const { record } of this.truth.inMaintenance) this.fail(rule, `valid in maintenance: ${shown(record)}`);
+    for (const { record } of this.steps()) {
+      const attempt = this.byId.get(record.correlationId);
+      if (!attempt || attempt.ask.kind === 'get' || attempt.ask.kind === 'list')
+        this.fail(rule, `nobody asked for ${shown(record)}`);
+    }
+  }
+
+  /* ---- answers ---- */
+
+  answers(): void {
+    for (const attempt of this.history.attempts) {
+      const { outcome, end, ask, id } = attempt;
+      if (!outcome || !end) {
+        this.fail('everything is answered', `${id} was not answered`);
+        continue;
+      }
+      if (outcome.kind === 'failed') this.fail('everything is answered', `${id} failed: ${outcome.error}`);
+      const own = this.truth.byCorrelation.get(id) ?? [];
+      if (ask.kind === 'command') this.command(attempt, ask.command, outcome, end, own);
+      if (ask.kind === 'composite') this.composite(attempt, outcome, end, own);
+    }
+  }
+
+  private command(
+    attempt: Attempt,
+    command: ServiceCommand,
+    outcome: Outcome,
+    end: Moment,
+    own: readonly Step[],
+  ): void {
+    const { id } = attempt;
+    const effects = 'what was not applied or is unknown has not more effect than it says';
+    if (own.length > 1) this.fail(effects, `${id} has ${own.length} valid events`);
+    switch (outcome.kind) {
+      case 'answered':
+        return this.accepted(attempt, command, outcome, end, own);
+      case 'rejected':
+        if (own[0]) this.fail(effects, `${id} was refused (${outcome.code}) but ${shown(own[0].record)} is valid`);
+        if (!this.refusable(attempt, command, outcome.code, end))
+          this.fail(
+            'a refusal is justified by a state between request and answer',
+            `${id} ${command.type}: ${outcome.code}`,
+          );
+        return;
+      case 'unavailable':
+        if (outcome.outcome === undefined)
+          this.fail(effects, `${id} was not told what became of it (${outcome.exception})`);
+        if (outcome.outcome === 'not-applied' && own[0])
+          this.fail(effects, `${id} was told not-applied but ${shown(own[0].record)} is valid`);
+        return;
+      case 'composed':
+      case 'found':
+      case 'failed':
+      case 'killed':
+    }
+  }
+
+  private accepted(
+    attempt: Attempt,
+    command: ServiceCommand,
+    { answer, position }: Answered,
+    end: Moment,
+    own: readonly Step[],
+  ): void {
+    const rule: Rule = 'an accepted command has one valid event, where its answer says';
+    const { id, idempotency } = attempt;
+    const stream = this.truth.history({ tenant, stream: command.data.service_id });
+    const [step] = own;
+    if (step) {
+      const { record, event } = step;
+      if (position.get(record.partition) !== record.offset)
+        this.fail(rule, `${id} was answered ${position.get(record.partition)} but ${shown(record)} is its event`);
+      if (event && isServiceEvent(event) && !same(answerOf(event), answer))
+        this.fail(
+          rule,
+          `${id} was answered ${JSON.stringify(answer)} but ${shown(record)} says ${JSON.stringify(answerOf(event))}`,
+        );
+      if (!(events[command.type] as readonly string[]).includes(record.type))
+        this.fail(rule, `${id} ${command.type} recorded ${shown(record)}`);
+      return;
+    }
+    const recordsNothing = this.candidates(command.data.service_id, attempt.begin, end).some((service) => {
+      const decision = decided(command, service);
+      return 'answer' in decision && decision.event === undefined && same(decision.answer, answer);
+    });
+    if (recordsNothing) return;
+    const kept = idempotency && stream?.steps.find(({ record }) => record.idempotency?.key === idempotency.key);
+    if (kept) {
+      const { record, event } = kept;
+      const known =
+        record.offset < end.ends[record.partition]! && (position.get(record.partition) ?? -1) >= record.offset;
+      const equal = !event || (isServiceEvent(event) && same(answerOf(event), answer));
+      if (!known || !equal || record.idempotency?.request !== idempotency.request)
+        this.fail(rule, `${id} was answered ${JSON.stringify(answer)} for ${shown(record)}`);
+      return;
+    }
+    this.fail(rule, `${id} ${command.type} was accepted but none of its records is valid`);
+  }
+
+  /** Whether some state of the stream between request and answer refuses the command with this code. */
+  private refusable({ begin, idempotency }: Attempt, command: ServiceCommand, code: string, end: Moment): boolean {
+    return this.candidates(command.data.service_id, begin, end).some((service) => {
+      try {
+        if (idempotency && keptAnswer(service, idempotency, begin.time)) return false;
+      } catch (error) {
+        return error instanceof Rejected && error.code === code;
+      }
+      const decision = decided(command, service);
+      return 'code' in decision && decision.code === code;
+    });
+  }
+
+  /** What the service may have been, for a process that knew all at `begin` and not more than all at `end`. */
+  private candidates(service_id: string, begin: Moment, end: Moment): Service[] {
+    return this.window({ tenant, stream: service_id }, begin, end).flatMap(({ head, aggregate }) => {
+      if (head.version === 0) return [unstarted];
+      if (aggregate?.kind !== 'service') return [];
+      const { service } = aggregate;
+      const { expiresAt = Number.POSITIVE_INFINITY } = head;
+      return [
+        ...(!isLive(service) || expiresAt > begin.time - clockUncertaintyMs ? [service] : []),
+        ...(expiresAt <= end.time + clockUncertaintyMs && isLive(service)
+          ? [{ status: 'gone' as const, ...(service.start && { start: service.start }) }]
+          : []),
+      ];
+    });
+  }
+
+  /** The stream as of `begin` and after each record until `end`. */
+  private window(
+    id: { tenant: string; stream: string },
+    begin: Moment,
+    end: Moment,
+  ): Pick<Step, 'head' | 'aggregate'>[] {
+    const stream = this.truth.history(id);
+    const unwritten = { head: { version: 0 } };
+    if (!stream) return [unwritten];
+    const { partition, steps } = stream;
+    const before = steps.findLast(({ record }) => record.offset < begin.ends[partition]!);
+    const during = steps.filter(
+      ({ record }) => record.offset >= begin.ends[partition]! && record.offset < end.ends[partition]!,
+    );
+    return [before ?? unwritten, ...during];
+  }
+
+  private composite(attempt: Attempt, outcome: Outcome, end: Moment, own: readonly Step[]): void {
+    const { id } = attempt;
+    switch (outcome.kind) {
+      case 'composed':
+        return this.composed(attempt, outcome, end);
+      case 'rejected':
+        if (!this.compositeRefusable(attempt, outcome.code, end))
+          this.fail('a refusal is justified by a state between request and answer', `${id} composite: ${outcome.code}`);
+        return;
+      case 'unavailable': {
+        const effects = 'what was not applied or is unknown has not more effect than it says';
+        if (outcome.outcome === undefined)
+          this.fail(effects, `${id} was not told what became of it (${outcome.exception})`);
+        if (outcome.outcome === 'not-applied' && own[0])
+          this.fail(effects, `${id} was told not-applied but ${shown(own[0].record)} is valid`);
+        return;
+      }
+      case 'answered':
+      case 'found':
+      case 'failed':
+      case 'killed':
+    }
+  }
+
+  private compositeRefusable({ idempotency, ask }: Attempt, code: string, end: Moment): boolean {
+    if (ask.kind !== 'composite') return false;
+    if (code === 'idempotency-key-reused') {
+      const others = this.history.attempts.filter((other) => other.idempotency?.key === idempotency?.key);
+      return others.some((other) => other.idempotency?.request !== idempotency?.request);
+    }
+    // Found, and gone before its state or task was started.
+    if (code === 'service-not-found')
+      return [...this.truth.streams.values()].some(({ steps }) =>
+        steps.some(
+          ({ aggregate, head }) =>
+            aggregate?.kind === 'service' &&
+            (aggregate.service.status === 'gone' || (head.expiresAt ?? Infinity) <= end.time + clockUncertaintyMs),
+        ),
+      );
+    return false;
+  }
+
+  private composed(attempt: Attempt, { answer, position }: Composed, end: Moment): void {
+    const rule: Rule = 'an accepted command has one valid event, where its answer says';
+    const { ask, id } = attempt;
+    if (ask.kind !== 'composite') return;
+    if (answer.length !== ask.elements.length)
+      this.fail(rule, `${id} has ${answer.length} answers to ${ask.elements.length} elements`);
+    for (const own of this.truth.byCorrelation.get(id) ?? []) {
+      const { partition, offset } = own.record;
+      if ((position.get(partition) ?? -1) < offset)
+        this.fail(rule, `${id} was answered behind its own ${shown(own.record)}`);
+    }
+    for (const [index, { service_id, state_id, task_id, service_created }] of answer.entries()) {
+      const element = ask.elements[index]!;
+      const stream = this.truth.history({ tenant, stream: service_id });
+      const known = stream?.steps.filter(({ record }) => record.offset < end.ends[stream.partition]!) ?? [];
+      if (known.length === 0) {
+        this.fail(rule, `${id} was answered ${service_id}, which nobody started`);
+        continue;
+      }
+      const { partition, offset } = known[0]!.record;
+      if ((position.get(partition) ?? -1) < offset)
+        this.fail(rule, `${id} was answered behind the start of ${service_id}`);
+      const services = known.flatMap(({ aggregate }) => (aggregate?.kind === 'service' ? [aggregate.service] : []));
+      const everHad = (has: (service: LiveService) => boolean) =>
+        services.some((service) => 'states' in service && has(service));
+      const poisoned = services.length < known.length;
+      if (poisoned) continue;
+      if (state_id !== undefined && !everHad(({ states }) => states.some((state) => state.state_id === state_id)))
+        this.fail(rule, `${id} was answered state ${state_id}, which ${service_id} never had`);
+      if (task_id !== undefined && !everHad(({ tasks }) => tasks.some((task) => task.task_id === task_id)))
+        this.fail(rule, `${id} was answered task ${task_id}, which ${service_id} never had`);
+      if (service_created) continue;
+      const begin = this.firstOf(attempt).begin;
+      const matched = this.window({ tenant, stream: service_id }, begin, end).some(
+        ({ aggregate }) => aggregate?.kind === 'service' && matchesComposite(aggregate.service, element.service.start),
+      );
+      if (!matched) this.fail(rule, `${id} found ${service_id}, which did not match`);
+    }
+  }
+
+  private firstOf(attempt: Attempt): Attempt {
+    return this.history.attempts.find(({ request }) => request === attempt.request) ?? attempt;
+  }
+
+  /* ---- keys ---- */
+
+  keys(): void {
+    const rule: Rule = 'a key has one effect and one answer';
+    const effects = new Map<string, Step>();
+    for (const step of this.steps()) {
+      const { idempotency, tenant: owner, stream } = step.record;
+      if (!idempotency) continue;
+      const key = `${streamKey({ tenant: owner, stream })} ${idempotency.key}`;
+      const other = effects.get(key);
+      if (other) this.fail(rule, `${shown(other.record)} and ${shown(step.record)} have the same key`);
+      effects.set(key, step);
+    }
+    const requests = new Map<string, Attempt[]>();
+    for (const attempt of this.history.attempts) {
+      if (!attempt.idempotency) continue;
+      const { key, request } = attempt.idempotency;
+      requests.set(`${key} ${request}`, [...(requests.get(`${key} ${request}`) ?? []), attempt]);
+    }
+    for (const attempts of requests.values()) {
+      // Attempts of one composite start that run at the same time may look at different moments and find different services.
+      if (attempts[0]?.ask.kind === 'command' || !overlap(attempts)) this.sameAnswers(attempts);
+    }
+  }
+
+  private sameAnswers(attempts: readonly Attempt[]): void {
+    const rule: Rule = 'a key has one effect and one answer';
+    const answered = attempts.flatMap((attempt) => {
+      const { outcome, end } = attempt;
+      return end && (outcome?.kind === 'answered' || outcome?.kind === 'composed') ? [{ attempt, outcome, end }] : [];
+    });
+    for (const first of answered) {
+      // A repeat is what comes after the answer.
+      for (const { attempt, outcome } of answered.filter((other) => other.attempt.begin.order > first.end.order)) {
+        const [one, other] = [rememberedOf(first.outcome), rememberedOf(outcome)];
+        if (one && other && !same(one, other))
+          this.fail(
+            rule,
+            `${attempt.id} was answered ${JSON.stringify(other)}, ${first.attempt.id} before it ${JSON.stringify(one)}`,
+          );
+      }
+    }
+  }
+
+  /* ---- composite starts ---- */
+
+  composites(): void {
+    const rule: Rule = 'composite starts of equal fields agree on one active service';
+    const steps = [...this.steps()].sort((a, b) => a.record.sequence - b.record.sequence);
+    /** The services that composite starts of the same fields created, as they are at the step. */
+    const groups = new Map<string, Map<string, Step>>();
+    const groupOf = new Map<string, { group: Map<string, Step>; started: Attempt }>();
+    for (const step of steps) {
+      const { record, event } = step;
+      if (event?.type === 'ServiceStarted') {
+        const attempt = this.byId.get(record.correlationId);
+        if (attempt?.ask.kind === 'composite' && !attempt.ask.createNew) {
+          const name = claimId(event.data);
+          const group = groups.get(name) ?? new Map<string, Step>();
+          groups.set(name, group);
+          groupOf.set(record.stream, { group, started: attempt });
+        }
+      }
+      const member = groupOf.get(record.stream);
+      if (!member) continue;
+      member.group.set(record.stream, step);
+      if (event?.type !== 'ServiceStarted') continue;
+      const active = [...member.group].filter(
+        ([, { aggregate, head }]) =>
+          aggregate?.kind === 'service' &&
+          matchesComposite(aggregate.service, event.data) &&
+          (head.expiresAt ?? Infinity) > record.recordedAt + clockUncertaintyMs,
+      );
+      if (active.length > 1)
+        this.fail(rule, `${active.map(([stream]) => stream).join(' and ')} are active at ${shown(record)}`);
+    }
+    const creators = new Map<string, Attempt>();
+    for (const attempt of this.history.attempts) {
+      if (attempt.outcome?.kind !== 'composed') continue;
+      for (const { service_id, service_created } of attempt.outcome.answer) {
+        if (!service_created) continue;
+        const other = creators.get(service_id);
+        if (other && other.request !== attempt.request)
+          this.fail(rule, `${other.id} and ${attempt.id} were both told that they created ${service_id}`);
+        creators.set(service_id, attempt);
+      }
+    }
+  }
+
+  /* ---- queries ---- */
+
+  queries(): void {
+    const moments = this.history.attempts.flatMap((attempt) => [
+      { order: attempt.begin.order, attempt, begins: true },
+      ...(attempt.end ? [{ order: attempt.end.order, attempt, begins: false }] : []),
+    ]);
+    const known = new Known();
+    const floors = new Map<Attempt, (stream: StreamHistory) => number>();
+    for (const { attempt, begins } of moments.sort((a, b) => a.order - b.order)) {
+      if (begins) floors.set(attempt, known.floor(attempt));
+      else this.learn(attempt, known);
+    }
+    for (const attempt of this.history.attempts) {
+      const { ask, outcome, end } = attempt;
+      const floor = floors.get(attempt);
+      if (!outcome || !end || !floor) continue;
+      if (ask.kind === 'get') this.get(attempt, ask.service_id, outcome, end, floor);
+      if (ask.kind === 'list') this.list(attempt, outcome, end, floor);
+    }
+  }
+
+  private learn({ id, process, outcome, ask, idempotency, end }: Attempt, known: Known): void {
+    if (outcome?.kind === 'answered' || outcome?.kind === 'composed') {
+      for (const { record } of this.truth.byCorrelation.get(id) ?? [])
+        known.told(process, streamKey(record), record.version);
+      if (idempotency && ask.kind === 'command') {
+        const kept = this.truth
+          .history({ tenant, stream: ask.command.data.service_id })
+          ?.steps.find(
+            ({ record }) => record.idempotency?.key === idempotency.key && record.offset < end!.ends[record.partition]!,
+          );
+        if (kept) known.told(process, streamKey(kept.record), kept.record.version);
+      }
+    }
+    if (outcome?.kind !== 'found' || !end) return;
+    for (const service of outcome.services) {
+      const stream = this.truth.history({ tenant, stream: service.service_id });
+      // The oldest state that looks like this: it was at least that one.
+      const version =
+        (stream?.steps.findIndex(
+          ({ aggregate }) => aggregate?.kind === 'service' && same(aggregate.service, service),
+        ) ?? -1) + 1;
+      if (version > 0) known.read(streamKey({ tenant, stream: service.service_id }), version);
+    }
+  }
+
+  private get(
+    attempt: Attempt,
+    service_id: string,
+    outcome: Outcome,
+    end: Moment,
+    floor: (stream: StreamHistory) => number,
+  ): void {
+    const rule: Rule = 'a query is never older than what was answered before';
+    const { id, begin } = attempt;
+    if (outcome.kind === 'rejected') {
+      const absent = this.candidates(service_id, begin, end).some(
+        ({ status }) => status === 'unstarted' || status === 'gone',
+      );
+      if (!absent)
+        this.fail(
+          'a refusal is justified by a state between request and answer',
+          `${id} get ${service_id}: ${outcome.code}`,
+        );
+    }
+    if (outcome.kind !== 'found') return;
+    for (const service of outcome.services) this.shows(rule, attempt, service, end, floor);
+  }
+
+  /** What was shown is a state of the service, not older than the floor, and was not over yet. */
+  private shows(
+    rule: Rule,
+    { id, begin }: Attempt,
+    service: LiveService,
+    end: Moment,
+    floor: (stream: StreamHistory) => number,
+  ): Step | undefined {
+    const stream = this.truth.history({ tenant, stream: service.service_id });
+    const step = stream?.steps.findLast(
+      ({ aggregate, record }) =>
+        record.offset < end.ends[record.partition]! &&
+        aggregate?.kind === 'service' &&
+        same(aggregate.service, service),
+    );
+    if (!stream || !step) {
+      this.fail(rule, `${id} was shown ${service.service_id} as it never was`);
+      return undefined;
+    }
+    if (step.record.version < floor(stream))
+      this.fail(rule, `${id} was shown ${service.service_id} v${step.record.version}, v${floor(stream)} was known`);
+    if ((step.head.expiresAt ?? Infinity) <= begin.time - clockUncertaintyMs)
+      this.fail(rule, `${id} was shown ${service.service_id} after its time`);
+    return step;
+  }
+
+  private list(attempt: Attempt, outcome: Outcome, end: Moment, floor: (stream: StreamHistory) => number): void {
+    const rule: Rule = 'a query is never older than what was answered before';
+    const { ask, id } = attempt;
+    if (ask.kind !== 'list' || outcome.kind !== 'found') return;
+    const { owner, filter, page } = ask;
+    const belongs = (service: Service): boolean =>
+      isLive(service) &&
+      (filter.status === 'all' || filter.status === service.status) &&
+      owns(owner, service) &&
+      (filter.serviceTypes === undefined || filter.serviceTypes.some((type) => matches(service.service_type, type)));
+    const { services } = outcome;
+    for (const service of services) {
+      if (!belongs(service)) this.fail(rule, `${id} lists ${service.service_id}, which does not belong there`);
+      this.shows(rule, attempt, service, end, floor);
+    }
+    if (new Set(services.map(({ service_id }) => service_id)).size < services.length)
+      this.fail(rule, `${id} lists a service twice`);
+    if (!same(inOrder(services), services)) this.fail(rule, `${id} is not in order`);
+    const { limit = Number.POSITIVE_INFINITY } = page;
+    if (services.length > limit) this.fail(rule, `${id} lists more than its limit`);
+    const oldest = services.length < limit ? undefined : services[0];
+    for (const stream of this.truth.streams.values()) {
+      const { steps, partition } = stream;
+      if (services.some(({ service_id }) => service_id === stream.stream)) continue;
+      const from = floor(stream);
+      if (from === 0) continue;
+      const last = steps[from - 1]!.aggregate;
+      if (last?.kind !== 'service' || !isLive(last.service)) continue;
+      const certain = steps
+        .slice(from - 1)
+        .every(
+          ({ aggregate, head, record }) =>
+            record.offset >= end.ends[partition]! ||
+            (aggregate?.kind === 'service' &&
+              belongs(aggregate.service) &&
+              (head.expiresAt ?? Infinity) > end.time + clockUncertaintyMs),
+        );
+      if (!certain) continue;
+      if (oldest && (startedAt(last.service) - startedAt(oldest) || last.service.recordedAt - oldest.recordedAt) <= 0)
+        continue;
+      this.fail(rule, `${id} does not list ${stream.stream}, known at v${from}`);
+    }
+  }
+
+  /* ---- read model ---- */
+
+  readModel(): void {
+    const rule: Rule = 'rows, lists and parked streams equal the fold of the log';
+    const { store, published } = this.history;
+    const rows = new Map(store.allRows().map((row) => [streamKey(row), row]));
+    const expectedEntries: ListEntry[] = [];
+    for (const [key, { steps, stream, tenant: owner }] of this.truth.streams) {
+      const row = rows.get(key);
+      rows.delete(key);
+      const bad = steps.findIndex(({ aggregate }) => aggregate === undefined);
+      const shownStep = bad === -1 ? steps.at(-1)! : steps[bad - 1];
+      if (bad !== -1) {
+        if (row?.parkedAtVersion !== bad + 1)
+          this.fail(rule, `${stream} is not parked at v${bad + 1}: ${JSON.stringify(row)}`);
+        for (const { record } of steps.slice(bad)) {
+          if (
+            !published.deadLetters.some(
+              ({ partition, offset }) => partition === record.partition && offset === record.offset,
+            )
+          )
+            this.fail(rule, `${shown(record)} is not among the dead letters`);
+        }
+      } else if (row?.parkedAtVersion !== undefined)
+        this.fail(rule, `${stream} is parked at v${row.parkedAtVersion} without reason`);
+      if (!same(visible(row), visible(shownStep && rowOf(shownStep))))
+        this.fail(
+          rule,
+          `${stream} has the row ${JSON.stringify(row)}, the log says ${JSON.stringify(shownStep && rowOf(shownStep))}`,
+        );
+      if (shownStep?.aggregate?.kind !== 'service') continue;
+      const entry = listEntry(shownStep.aggregate.service, owner);
+      if (entry) expectedEntries.push(entry);
+    }
+    for (const row of rows.values()) this.fail(rule, `${row.stream} has a row that the log does not explain`);
+    const inLists = (entries: readonly ListEntry[]) => entries.map((entry) => JSON.stringify(entry)).sort();
+    const [found, expected] = [inLists(store.allEntries()), inLists(expectedEntries)];
+    for (const entry of expected) if (!found.includes(entry)) this.fail(rule, `the lists miss ${entry}`);
+    for (const entry of found) if (!expected.includes(entry)) this.fail(rule, `the lists should not have ${entry}`);
+  }
+
+  /* ---- public events ---- */
+
+  publicEvents(): void {
+    const rule: Rule = 'public events: each valid one, in stream order, none void';
+    const { published, quiet } = this.history;
+    const last = new Map<string, number>();
+    const ids = new Map<string, string>();
+    for (const { id, key, sequence } of published.events) {
+      const step = this.truth.streams.get(key)?.steps[sequence - 1];
+      if (!step || step.record.eventId !== id)
+        this.fail(rule, `${key} ${sequence} (${id}) was published and is not valid`);
+      const before = last.get(key) ?? 0;
+      if (sequence > before + 1) this.fail(rule, `${key} ${sequence} was published right after ${before}`);
+      last.set(key, Math.max(before, sequence));
+      ids.set(`${key} ${sequence}`, id);
+    }
+    if (!quiet) return;
+    for (const [key, { steps }] of this.truth.streams) {
+      for (const { record, event, aggregate } of steps) {
+        if (aggregate?.kind !== 'service' || !event) break;
+        if (!ids.has(`${key} ${record.version}`)) this.fail(rule, `${shown(record)} was not published`);
+      }
+    }
+  }
+
+  private *steps(): Generator<Step> {
+    for (const { steps } of this.truth.streams.values()) yield* steps;
+  }
+
+  private fail(rule: Rule, what: string): void {
+    this.history.violation(rule, what);
+  }
+}
+
+/** What callers know: at least these versions exist. */
+class Known {
+  /** By process, from its answers to commands. */
+  private readonly processes = new Map<number, Map<string, number>>();
+  /** From rows that were shown, by whomever: the store never goes back. */
+  private readonly rows = new Map<string, number>();
+
+  told(process: number, stream: string, version: number): void {
+    const versions = this.processes.get(process) ?? new Map<string, number>();
+    this.processes.set(process, versions.set(stream, Math.max(version, versions.get(stream) ?? 0)));
+  }
+
+  read(stream: string, version: number): void {
+    this.rows.set(stream, Math.max(version, this.rows.get(stream) ?? 0));
+  }
+
+  /** What the answer to a request of now may not be older than. */
+  floor({ process, seen }: Attempt): (stream: StreamHistory) => number {
+    const told = new Map(this.processes.get(process));
+    const rows = new Map(this.rows);
+    return (history) => {
+      const key = streamKey(history);
+      const sent = seen.get(history.partition) ?? -1;
+      const bySeen = history.steps.findLast(({ record }) => record.offset <= sent)?.record.version ?? 0;
+      return Math.max(told.get(key) ?? 0, rows.get(key) ?? 0, bySeen);
+    };
+  }
+}
+
+const events = {
+  StartService: ['ServiceStarted'],
+  AssociateService: ['ServiceAssociated'],
+  UpdateService: ['ServiceUpdated'],
+  EndService: ['ServiceEnded'],
+  DeleteService: ['ServiceDeleted'],
+  ChangeExpiration: ['ExpirationChanged'],
+  StartState: ['StateStarted'],
+  FindOrStartState: ['StateStarted', 'StateUpdated'],
+  EndState: ['StateEnded'],
+  TransitionState: ['StateTransitioned'],
+  StartTask: ['TaskStarted'],
+  FindOrStartTask: ['TaskStarted', 'TaskUpdated'],
+  EndTask: ['TaskEnded'],
+  ReplaceExtension: ['ExtensionReplaced'],
+  MergeExtension: ['ExtensionMerged'],
+} as const satisfies Record<ServiceCommand['type'], readonly string[]>;
+
+function decided(command: ServiceCommand, service: Service): ReturnType<typeof decide> | { readonly code: string } {
+  try {
+    return decide(command, service);
+  } catch (error) {
+    if (error instanceof Rejected) return { code: error.code };
+    throw error;
+  }
+}
+
+const owns = ({ kind, id }: Owner, { customer_id, contact_key }: LiveService): boolean =>
+  kind === 'customer' ? customer_id === id : customer_id === undefined && contact_key === id;
+
+const rowOf = ({ record, head, aggregate }: Step): Partial<StreamRow> => {
+  const { tenant: owner, stream, offset } = record;
+  return { tenant: owner, stream, head, offset, ...(aggregate && { aggregate }) };
+};
+
+/** The part of an answer that is the same for each repeat. That something was found is not remembered: it records nothing. */
+function rememberedOf({ kind, answer }: Answered | Composed): unknown {
+  if (kind === 'answered') return answer.created === false ? undefined : answer;
+  return answer.map(({ service_id, service_created }) => ({ service_id, service_created }));
+}
+
+/** Whether any two of them were under way at the same time. In order of their beginnings. */
+const overlap = (attempts: readonly Attempt[]): boolean =>
+  attempts.some(({ begin }, index) => attempts.slice(0, index).some(({ end }) => !end || end.order > begin.order));
+
+const isLive = (service: Service): service is LiveService =>
+  service.status === 'active' || service.status === 'completed';
+
+/** What a row shows beside its being parked; nothing while it shows no record. */
+const visible = (row: Partial<StreamRow> | undefined): unknown =>
+  row && row.offset !== -1 ? [row.tenant, row.stream, row.head, row.offset, row.aggregate] : undefined;
+
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+const shown = ({ stream, version, partition, offset, type, correlationId }: Step['record']): string =>
+  `${stream} v${version} ${type} at s${partition}:${offset} by ${correlationId}`;

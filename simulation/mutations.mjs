@@ -1,0 +1,189 @@
+/**
+ * The rules of the protocol, each left out by a patch of the sources: the simulation must notice. A patch's text has to
+ * be in its file exactly once.
+ * @typedef {{ readonly file: string, readonly from: string, readonly to: string }} Patch
+ * @typedef {{ readonly rule: string, readonly patches: readonly Patch[] }} Mutation
+ */
+
+const judge = 'libs/event-log/src/judge.ts';
+const arbiter = 'libs/event-log/src/arbiter.ts';
+const writer = 'libs/event-log/src/writer.ts';
+const streams = 'apps/api/src/services/recent-streams.ts';
+const commands = 'apps/api/src/services/command-path.ts';
+const composites = 'apps/api/src/services/composite-path.ts';
+const queries = 'apps/api/src/services/query-path.ts';
+const projection = 'apps/projector/src/projection/projection.ts';
+
+/** @returns {Mutation} */
+const without = (/** @type {string} */ rule, /** @type {Patch[]} */ ...patches) => ({ rule, patches });
+
+export const mutations = [
+  /* the rule */
+  without('version', {
+    file: judge,
+    from: `if (record.version <= head.version) return { valid: false, reason: 'version' };`,
+    to: '',
+  }),
+  without('epoch', {
+    file: judge,
+    from: `if (record.epoch < epoch) return { valid: false, reason: 'epoch' };`,
+    to: '',
+  }),
+  without('expiry', {
+    file: judge,
+    from: `if (head.expiresAt !== undefined && record.recordedAt >= head.expiresAt && record.type !== 'ServiceExpired') {`,
+    to: 'if (false) {',
+  }),
+  without('fence order', {
+    file: judge,
+    from: 'export const fenced = (epoch: number, fence: number): number => Math.max(epoch, fence);',
+    to: 'export const fenced = (_epoch: number, fence: number): number => fence;',
+  }),
+
+  /* the command path */
+  without('epoch of the admission', {
+    file: commands,
+    from: 'version: head.version + 1,\n      epoch,\n      correlationId,\n      ...(lifetime',
+    to: 'version: head.version + 1,\n      epoch: this.parts.log.tail(partition).epoch,\n      correlationId,\n      ...(lifetime',
+  }),
+  without('read barrier before a refusal', {
+    file: commands,
+    from: 'if (!(error instanceof Rejected) || barrierPassed) throw error;',
+    to: 'throw error;',
+  }),
+  without('a barrier under way does not serve who comes later', {
+    file: arbiter,
+    from: 'if (place.barrier.ticket?.sentAt === undefined) return place.barrier.passed;',
+    to: 'return place.barrier.passed;',
+  }),
+  without(
+    'own record read back',
+    {
+      file: arbiter,
+      from: `this.writer.write({ kind: 'event', ...record });`,
+      to: `this.writer.write({ kind: 'event', ...record, acknowledged: () => waiting.settle({
+        outcome: 'accepted', recordedAt: 0, position: { partition: record.partition, offset: this.place(record.partition).next } }) });`,
+    },
+    {
+      file: writer,
+      from: 'if (rest.length === 0) return;',
+      to: 'if (rest.length === 0) return batch.forEach((record) => record.acknowledged?.());',
+    },
+  ),
+  without('own record judged', {
+    file: arbiter,
+    from: 'if (judgement.valid) {\n        const { partition',
+    to: 'if (judgement.valid || own) {\n        const { partition',
+  }),
+  without(
+    'the head is compared in the turn of the append',
+    {
+      file: commands,
+      from: 'known.head.version === head.version ? this.parts.log.append(record, known.head) : overtaken',
+      to: 'this.parts.log.append(record, head)',
+    },
+    {
+      file: arbiter,
+      from: `if (this.isBehind(key, head)) return resolve({ outcome: 'void', reason: 'version' });`,
+      to: '',
+    },
+  ),
+  without('a row older than the tail knows is not used', {
+    file: streams,
+    from: 'if ((row?.head.version ?? 0) >= needed) return use(row);',
+    to: 'return use(row);',
+  }),
+  without('nothing is forgotten under a row read in flight', {
+    file: streams,
+    from: 'while (this.confirmations[0] !== undefined && this.confirmations[0].lastRead < oldest) {',
+    to: 'while (this.confirmations[0] !== undefined) {',
+  }),
+  without('a parked stream refuses', {
+    file: streams,
+    from: 'if (row?.parkedAtVersion !== undefined) throw parked(id);',
+    to: '',
+  }),
+  without('what was sent is unknown', {
+    file: arbiter,
+    from: 'if (ticket.withdraw()) reject(new NotApplied',
+    to: 'if (ticket.withdraw() || true) reject(new NotApplied',
+  }),
+  without('idempotency key', { file: commands, from: 'if (kept) return answeredFrom(known, kept);', to: '' }),
+
+  /* composite starts */
+  without('claim', {
+    file: composites,
+    from: 'if (!found) return this.claim(start, lifetime);',
+    to: 'if (!found) return this.create(start, lifetime);',
+  }),
+  without('a repeat finds what the first attempt found', {
+    file: composites,
+    from: 'await this.remember(chosen.service_id, start);',
+    to: '',
+  }),
+  without('who recorded something is not told not-applied', {
+    file: composites,
+    from: 'if (error instanceof Unavailable && isRecorded) {',
+    to: 'if (false) {',
+  }),
+
+  /* queries */
+  without('a list waits for what its owner gained and lost', {
+    file: queries,
+    from: 'this.parts.streams.recentOf(owner).map(',
+    to: '[].map(',
+  }),
+  without('read barrier before not found', { file: queries, from: 'await this.parts.log.barrier(partition);', to: '' }),
+  without('a query waits for what its caller has seen', {
+    file: streams,
+    from: 'if (this.log.tail(partition).next > offset) continue;',
+    to: 'continue;',
+  }),
+
+  /* the tail */
+  without('the tail skips lower offsets', { file: arbiter, from: 'if (record.offset < place.next) return;', to: '' }),
+  without('a hole in the tail ends the process', {
+    file: arbiter,
+    from: 'if (record.offset > place.next) {',
+    to: 'if (false) {',
+  }),
+
+  /* the writer */
+  without('single flight', { file: writer, from: 'this.working ??= this.work();', to: 'void this.work();' }),
+  without('a partition missing in the result is sent again', {
+    file: writer,
+    from: 'rest = rest.filter(({ partition }) => !acknowledged.has(partition));',
+    to: 'rest = [];',
+  }),
+  without('a producer that failed for good is thrown away', {
+    file: writer,
+    from: 'return await this.transport.renew();',
+    to: 'return;',
+  }),
+
+  /* the projector */
+  without('checkpoint after the rows', {
+    file: projection,
+    from: 'await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);\n        if (batch.isStale()) return this.watch.batchLeft(batch.partition);\n        await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);',
+    to: 'await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);\n        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);',
+  }),
+  without(
+    'a row knows what it has seen',
+    { file: projection, from: 'if (row && record.offset <= row.offset) return;', to: '' },
+    {
+      file: projection,
+      from: 'const judgement = judge(record, head, epoch);',
+      to: 'const judgement = judge(record, { ...head, version: record.version - 1 }, epoch);',
+    },
+  ),
+  without('published before it is saved', {
+    file: projection,
+    from: 'if (published) await this.options.publicEvents?.publish(published);\n    await this.options.readModel.save(row, lists);',
+    to: 'await this.options.readModel.save(row, lists);\n    if (published) await this.options.publicEvents?.publish(published);',
+  }),
+  without('what cannot be projected is parked', {
+    file: projection,
+    from: 'await this.options.readModel.park({ tenant, stream }, head.version + 1, offset);',
+    to: '',
+  }),
+];

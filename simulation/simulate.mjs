@@ -1,0 +1,217 @@
+#!/usr/bin/env node
+/**
+ * Plays schedules of the real command path, tail, writer, judge, query path and projector over a simulated log and
+ * store, and checks what was answered against the log. See simulation/README.md.
+ *
+ *   npm run simulate -- --schedules 2000 --commands 40 --mutations
+ *   npm run simulate -- --seed 17 --schedules 1 --trace      plays one schedule again and shows all that happened in it
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { build, removeBuilds } from './build.mjs';
+import { mutations } from './mutations.mjs';
+
+const { values } = parseArgs({
+  options: {
+    schedules: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
+    commands: { type: 'string', default: '40' },
+    partitions: { type: 'string', default: '3' },
+    mutations: { type: 'boolean', default: false },
+    /** Show everything that happened in the failing schedule, or in the first one. */
+    trace: { type: 'boolean', default: false },
+    /** Of the mutations only those whose rule has this text. */
+    only: { type: 'string' },
+    /** Schedules within which a mutation must be found. */
+    within: { type: 'string', default: '3000' },
+    workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
+  },
+});
+
+/** @returns {number} */
+function whole(
+  /** @type {'schedules' | 'seed' | 'commands' | 'partitions' | 'within' | 'workers'} */ name,
+  lowest = 1,
+) {
+  const number = Number(values[name]);
+  if (Number.isSafeInteger(number) && number >= lowest) return number;
+  console.error(`--${name} '${values[name]}': expected a whole number of at least ${lowest}`);
+  process.exit(1);
+}
+
+const options = {
+  schedules: whole('schedules'),
+  seed: whole('seed', 0),
+  commands: whole('commands'),
+  partitions: whole('partitions'),
+  within: whole('within'),
+  workers: whole('workers'),
+};
+
+/**
+ * @typedef {{ rule: string, what: string }} Violation
+ * @typedef {{ seed: number, violations: Violation[], counts: Record<string, number>, steps: number, virtualMs: number, trace: string[] }} Played
+ * @typedef {{ entry: string, from: number, to: number, step?: number, stopAtFirst?: boolean, trace?: boolean }} Job
+ */
+
+/** Plays seeds in a thread of its own. @returns {Promise<void>} */
+function playIn(/** @type {Job} */ job, /** @type {(played: Played) => void} */ onPlayed) {
+  return new Promise((resolve, reject) => {
+    const { commands, partitions } = options;
+    const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
+      workerData: { commands, partitions, ...job },
+    });
+    worker.on('message', (message) => {
+      if (message.kind === 'played') onPlayed(message);
+      if (message.kind === 'broken') reject(new Error(message.error));
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));
+  });
+}
+
+const progress = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
+const entryOf = (/** @type {string} */ name, /** @type {readonly import('./mutations.mjs').Patch[]} */ patches = []) =>
+  pathToFileURL(build(name, patches)).href;
+
+let passed = 0;
+let failed = 0;
+
+function report(/** @type {boolean} */ isGood, /** @type {string} */ line) {
+  if (isGood) passed += 1;
+  else failed += 1;
+  console.log(`${isGood ? 'ok  ' : 'FAIL'} ${line}`);
+}
+
+/** The code as it is: every rule holds in every schedule. */
+async function playClean() {
+  const entry = entryOf('clean');
+  const { rules, processes } = await import(entry);
+  const { schedules, seed, commands, partitions, workers } = options;
+  const began = performance.now();
+  /** @type {Map<string, { times: number, seed: number, what: string }>} */
+  const broken = new Map();
+  /** @type {Record<string, number>} */
+  const counts = {};
+  let played = 0;
+  let steps = 0;
+  const onPlayed = (/** @type {Played} */ one) => {
+    played += 1;
+    steps += one.steps;
+    for (const [name, count] of Object.entries(one.counts)) counts[name] = (counts[name] ?? 0) + count;
+    for (const { rule, what } of one.violations) {
+      const before = broken.get(rule);
+      if (!before || one.seed < before.seed)
+        broken.set(rule, { times: (before?.times ?? 0) + 1, seed: one.seed, what });
+      else before.times += 1;
+    }
+    if (played % 500 === 0) progress(`${played} schedules, ${broken.size} rules broken`);
+  };
+  console.log(`simulation: ${schedules} schedules of ${commands} commands, seeds from ${seed}`);
+  const to = seed + schedules - 1;
+  await Promise.all(
+    Array.from({ length: Math.min(workers, schedules) }, (_, n) =>
+      playIn({ entry, from: seed + n, to, step: Math.min(workers, schedules) }, onPlayed),
+    ),
+  );
+  const seconds = (performance.now() - began) / 1000;
+  for (const rule of rules) {
+    const violation = broken.get(rule);
+    report(
+      !violation,
+      violation ? `${rule}: seed ${violation.seed}, ${violation.what} (${violation.times} in all)` : rule,
+    );
+  }
+  for (const [name, count] of Object.entries(counts).sort(([a], [b]) => a.localeCompare(b)))
+    console.log(`  ${String(count).padStart(8)} ${name}`);
+  console.log(`  ${steps} steps, ${((counts['commands'] ?? 0) / seconds).toFixed(0)} commands a second`);
+  console.log(
+    `suite: Simulation, schedules: ${played}, commands: ${counts['commands']}, partitions: ${partitions}, processes: ${processes.api}+${processes.projector}`,
+  );
+  const first = [...broken.values()].sort((a, b) => a.seed - b.seed)[0]?.seed ?? (values.trace ? seed : undefined);
+  if (first !== undefined) await show(entry, first);
+}
+
+/** What a choice depends on is the seed alone: a failing schedule can be played again. */
+async function playTwice() {
+  const { seed } = options;
+  const job = { entry: entryOf('clean'), from: seed, to: seed + Math.min(options.schedules, 10) - 1, trace: true };
+  const traces = await Promise.all(
+    [1, 2].map(async () => {
+      /** @type {string[]} */
+      const lines = [];
+      await playIn(job, ({ trace }) => lines.push(...trace));
+      return lines;
+    }),
+  );
+  const [one = [], other = []] = traces;
+  const differs = one.findIndex((line, index) => line !== other[index]);
+  const same = differs === -1 && one.length === other.length;
+  report(same, `the same seed plays the same schedule${same ? '' : `: '${one[differs]}' and '${other[differs]}'`}`);
+}
+
+/** One schedule again, with what happened in it. */
+async function show(/** @type {string} */ entry, /** @type {number} */ seed) {
+  await playIn({ entry, from: seed, to: seed, trace: true }, ({ trace, violations }) => {
+    const [violation] = violations;
+    const lines = values.trace || !violation ? trace : concerning(violation.what, trace);
+    console.log(`\n---- seed ${seed}, ${lines.length} of ${trace.length} lines; again, and all of them, with:`);
+    console.log(`     npm run simulate -- --seed ${seed} --schedules 1 --commands ${options.commands} --trace`);
+    for (const line of lines) console.log(line);
+    for (const { rule, what } of violations) console.log(`VIOLATION  ${rule}: ${what}`);
+    console.log('----\n');
+  });
+}
+
+/** The lines about the requests and streams that a violation names, and what befell the processes in the meantime. */
+function concerning(/** @type {string} */ what, /** @type {string[]} */ trace) {
+  const names = what.match(/\br\d+\.\d+\b|\bs\d+\b|\d+-[0-9a-f]{8}-[0-9a-f-]{27}|claim-[\w-]{43}/g) ?? [];
+  const always = / (starts|is up|killed|shuts|ends: |hangs|goes on|calms down)|control |fence of|VIOLATION/;
+  return trace.filter((line) => always.test(line) || names.some((name) => line.includes(name)));
+}
+
+/** The code without one of its rules: some schedule must notice. */
+async function playMutations() {
+  const waiting = mutations.filter(({ rule }) => values.only === undefined || rule.includes(values.only));
+  console.log(`mutations: each to be found within ${options.within} schedules`);
+  const work = async () => {
+    for (let mutation = waiting.shift(); mutation; mutation = waiting.shift()) {
+      const { rule, patches } = mutation;
+      let schedules = 0;
+      /** @type {Violation | undefined} */
+      let found;
+      const job = {
+        entry: entryOf(rule, patches),
+        from: options.seed,
+        to: options.seed + options.within - 1,
+        stopAtFirst: true,
+      };
+      await playIn(job, ({ violations }) => {
+        schedules += 1;
+        found ??= violations[0];
+      });
+      report(
+        found !== undefined,
+        `without '${rule}': ${found ? `schedule ${schedules}: ${found.rule}: ${found.what}` : `not found in ${schedules} schedules`}`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: options.workers }, work));
+}
+
+process.once('exit', removeBuilds);
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => process.exit(1));
+
+try {
+  if (values.only === undefined) {
+    await playClean();
+    await playTwice();
+  }
+  if (values.mutations || values.only !== undefined) await playMutations();
+} catch (error) {
+  report(false, error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
