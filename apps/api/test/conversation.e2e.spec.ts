@@ -161,7 +161,7 @@ for (const engine of ['embedded', 'distributed'] as const) {
       await startAll();
       const listed = await call(apis[0]!, 'GET', 'customers/killed/services');
       expect(listed.status).toBe(200);
-      const found = new Set((listed.body as { service_id: string }[]).map(({ service_id }) => service_id));
+      const found = new Set((listed.body as unknown as { service_id: string }[]).map(({ service_id }) => service_id));
       expect([...acknowledged].filter((id) => !found.has(id))).toEqual([]);
     }, 180_000);
   });

@@ -124,13 +124,23 @@ export class Program {
   }
 }
 
-/** A request to the contract's routes of one api process. */
+/** What tests look at in an answer. */
+export interface AnsweredBody {
+  readonly service_id: string;
+  readonly state_id: string;
+  readonly task_id: string;
+  readonly message: string;
+  readonly exception: string;
+  readonly services: readonly Readonly<Record<string, unknown>>[];
+}
+
 export interface Answered {
   readonly status: number;
-  readonly body: any;
+  readonly body: AnsweredBody;
   readonly headers: Headers;
 }
 
+/** A request to the contract's routes of one api process. */
 export async function call(
   api: Pick<Program, 'origin'>,
   method: string,

@@ -161,6 +161,7 @@ export class RecentStreams {
         const row = await this.readModel.find(id);
         if (row?.parkedAtVersion !== undefined) throw parked(id);
         const needed = this.unconfirmed[partition]!.get(key)?.version ?? 0;
+        // oxlint-disable-next-line typescript/return-await -- the read is over as soon as `use` was called
         if ((row?.head.version ?? 0) >= needed) return use(row);
       } finally {
         this.reads.delete(read);
