@@ -1,7 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import cassandra, { type Client, type ClientOptions, type QueryOptions } from 'cassandra-driver';
-import { StoreUnavailable } from '../read-model.js';
 import { asOursAtStart, asking } from './driver-errors.js';
 
 export const RECONNECT_MS = 200;
