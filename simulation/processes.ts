@@ -1,6 +1,6 @@
 import { Arbiter, PassingFailure, defaultWriterLimits, type Foreign, type PublicEvent } from '#event-log';
 import { streamKey, type RecordedEvent } from '#events';
-import type { ReadModel } from '#read-model';
+import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { ProjectorProgress } from '../apps/api/src/engine/projector-progress.js';
 import type { Rule } from './check.js';
 import { Admission, type Mode } from '../apps/api/src/services/admission.js';
@@ -107,6 +107,7 @@ export class ApiProcess {
   owner: Owner;
   running: Running | undefined;
   private lives = 0;
+  private names = 0;
 
   constructor(
     private readonly world: World,
@@ -164,34 +165,36 @@ export class ApiProcess {
   /** As the api does it: from the checkpoints on, tried again until log and store are there. */
   private async comeUp(owner: Owner): Promise<void> {
     const { scheduler, trace } = this.world;
+    const readModel = new SimulatedReadModel(this.world.store, this.world, owner.name);
     for (;;) {
-      const { arbiter, readModel, streams, ...rest } = this.assemble(owner);
+      let close = (): Promise<void> => Promise.resolve();
       try {
         const checkpoints = await scheduler.point(readModel.checkpoints());
+        const running = this.assemble(owner, readModel, checkpoints);
+        const { arbiter, streams, progress, admission } = running;
+        close = () => arbiter.close();
         await scheduler.point(arbiter.follow(checkpoints, streams.listen));
-        await scheduler.point(rest.progress.start());
-        rest.admission.followTo(this.world.control.entries.length - 1);
-        this.running = { arbiter, streams, ...rest };
+        await scheduler.point(progress.start());
+        admission.followTo(this.world.control.entries.length - 1);
+        this.running = running;
         trace(() => `${owner.name}    is up`);
         return;
       } catch (error) {
         trace(() => `${owner.name}    cannot start yet: ${String(error)}`);
-        await scheduler.point(arbiter.close());
+        await scheduler.point(close());
         await scheduler.point(scheduler.sleep(owner, 20));
       }
     }
   }
 
-  private assemble(owner: Owner): Running & { readonly readModel: ReadModel } {
+  private assemble(owner: Owner, readModel: ReadModel, followed: readonly StoredCheckpoint[]): Running {
     const { world } = this;
     const { times } = world;
     const clock = new SimulatedClock(world.scheduler, owner, this.skew);
     const transport = new SimulatedTransport(world.log, owner, (what) =>
       world.violation('the transport is used as it must be', `${owner.name}: ${what}`),
     );
-    const readModel = new SimulatedReadModel(world.store, world, owner.name);
-    let names = 0;
-    const newId = (kind: string): string => `${owner.name}-${kind}-${names++}`;
+    const newId = (kind: string): string => `${owner.name}-${kind}-${this.names++}`;
     const arbiter = new Arbiter(transport, clock, {
       appendTimeoutMs: times.appendTimeoutMs,
       barrierTimeoutMs: times.barrierTimeoutMs,
@@ -209,6 +212,7 @@ export class ApiProcess {
       streams,
       clock,
       everyMs: times.progressEveryMs,
+      followed,
       maxLagRecords: 200,
       onLostWrites: (partition) =>
         world.violation(
@@ -234,8 +238,9 @@ export class ApiProcess {
       commands,
       queries,
       defaultLifetime: { slide: times.defaultLifetimeSeconds },
+      newPartId: () => newId('part'),
     });
-    return { arbiter, readModel, streams, progress, commands, composites, queries, admission };
+    return { arbiter, streams, progress, commands, composites, queries, admission };
   }
 
   /** The tail has a hole: the process ends and is started again from outside. */

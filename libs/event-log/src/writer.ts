@@ -29,14 +29,15 @@ const longestPauseMs = 500;
 
 class Entry implements Ticket {
   sentAt: number | undefined;
-  withdrawn = false;
 
-  constructor(readonly record: Unplaced) {}
+  constructor(
+    readonly record: Unplaced,
+    private readonly queue: Set<Entry>,
+  ) {}
 
   withdraw(): boolean {
-    if (this.sentAt !== undefined) return false;
-    this.withdrawn = true;
-    return true;
+    this.queue.delete(this);
+    return this.sentAt === undefined;
   }
 }
 
@@ -46,7 +47,7 @@ class Entry implements Ticket {
  * is thrown away. The writer never says what became of a record: the tail does (design 3).
  */
 export class Writer {
-  private queue: Entry[] = [];
+  private readonly queue = new Set<Entry>();
   private working: Promise<void> | undefined;
   private closed = false;
 
@@ -58,10 +59,9 @@ export class Writer {
   ) {}
 
   write(record: Unplaced): Ticket {
-    const entry = new Entry(record);
-    if (this.closed) entry.withdrawn = true;
-    else {
-      this.queue.push(entry);
+    const entry = new Entry(record, this.queue);
+    if (!this.closed) {
+      this.queue.add(entry);
       this.working ??= this.work();
     }
     return entry;
@@ -84,13 +84,11 @@ export class Writer {
   }
 
   private take(): Unplaced[] {
-    if (this.closed) this.queue = [];
+    if (this.closed) this.queue.clear();
     const batch: Unplaced[] = [];
     const bytes = new Map<number, number>();
-    const left: Entry[] = [];
     const now = this.clock.now();
     for (const entry of this.queue) {
-      if (entry.withdrawn) continue;
       const { partition } = entry.record;
       const size = (bytes.get(partition) ?? 0) + sizeOf(entry.record);
       // Once a partition is full, its later records wait as well: their order is kept.
@@ -98,14 +96,13 @@ export class Writer {
         batch.length >= this.limits.records || (size > this.limits.bytesPerPartition && bytes.has(partition));
       if (full) {
         bytes.set(partition, Number.POSITIVE_INFINITY);
-        left.push(entry);
         continue;
       }
       bytes.set(partition, size);
+      this.queue.delete(entry);
       entry.sentAt = now;
       batch.push(entry.record);
     }
-    this.queue = left;
     return batch;
   }
 

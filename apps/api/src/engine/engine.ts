@@ -6,6 +6,7 @@ import { ApiOptions } from '../api.options.js';
 import { Admission, type Mode } from '../services/admission.js';
 import { CommandPath } from '../services/command-path.js';
 import { CompositePath } from '../services/composite-path.js';
+import { Ids, randomFromPool } from '../services/ids.js';
 import { QueryPath } from '../services/query-path.js';
 import { RecentStreams } from '../services/recent-streams.js';
 import { Unavailable } from '../services/unavailable.js';
@@ -128,8 +129,10 @@ export class Engine {
       knownBytes: options.knownStreamsMib * 1024 * 1024,
       rowPatienceMs: options.rowPatienceMs,
     });
+    const followed = await readModel.checkpoints();
     const progress = new ProjectorProgress({
       log,
+      followed,
       readModel,
       streams,
       clock,
@@ -139,7 +142,7 @@ export class Engine {
       onLostWrites: (partition) =>
         void this.startAgain(`the checkpoint of partition ${partition} went back: the read model lost writes`),
     });
-    await log.follow(await readModel.checkpoints(), (record, epoch) => {
+    await log.follow(followed, (record, epoch) => {
       streams.listen(record, epoch);
       this.instruments.read(record, epoch);
       backend.committed?.();
@@ -151,6 +154,7 @@ export class Engine {
     const commands = new CommandPath({ log, streams, admission, refuseWhenBehind, newEventId: randomUUID });
     const queries = new QueryPath({ log, readModel, streams, admission });
     const defaultLifetime = lifetimeOf(options.expiration);
+    const ids = new Ids(log.partitions, { now: () => Math.trunc(log.now()), random: randomFromPool });
     const composites = new CompositePath({
       log,
       streams,
@@ -159,6 +163,7 @@ export class Engine {
       commands,
       queries,
       defaultLifetime,
+      newPartId: (serviceId) => ids.part(serviceId),
     });
     return { commands, composites, queries, backend, progress };
   }

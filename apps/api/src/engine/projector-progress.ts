@@ -10,6 +10,8 @@ export interface ProjectorProgressParts {
   readonly clock: Clock;
   readonly everyMs: number;
   readonly maxLagRecords: number;
+  /** From where the tail was followed: lower ones than these come from a store that lost writes. */
+  readonly followed: readonly { readonly partition: number; readonly next: number }[];
   /** Each time the store was asked; `error` when it did not answer. */
   readonly onLook?: (error?: unknown) => void;
   /** A checkpoint went back: the store lost writes it had acknowledged, and this tail began too late. */
@@ -25,6 +27,7 @@ export class ProjectorProgress {
 
   constructor(private readonly parts: ProjectorProgressParts) {
     this.next = Array.from({ length: parts.log.partitions }, () => 0);
+    for (const { partition, next } of parts.followed) this.next[partition] = next;
   }
 
   /** Looks once, then again and again until {@link stop}. */
@@ -65,8 +68,11 @@ export class ProjectorProgress {
 
   private async look(): Promise<void> {
     try {
-      const checkpoints = await this.parts.readModel.checkpoints();
-      for (const { partition, next } of checkpoints) {
+      const stored = new Map(
+        (await this.parts.readModel.checkpoints()).map(({ partition, next }) => [partition, next]),
+      );
+      for (const partition of this.next.keys()) {
+        const next = stored.get(partition) ?? 0;
         if (next < this.next[partition]!) this.parts.onLostWrites(partition);
         if (next === this.next[partition]) continue;
         this.next[partition] = next;

@@ -99,7 +99,15 @@ export class SentRequest {
     const body = this.request.body as SentBody | undefined;
     return {
       key: digest(this.tenant, '\n', key),
-      request: digest(method, ' ', this.pathWithinPrefix(), '\n', body?.bytes ?? ''),
+      request: digest(
+        method,
+        ' ',
+        this.pathWithinPrefix(),
+        '?',
+        queryText(this.request.originalUrl),
+        '\n',
+        body?.bytes ?? '',
+      ),
     };
   }
 

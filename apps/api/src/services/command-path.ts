@@ -24,6 +24,7 @@ import { mergePositions } from '../position.js';
 import type { Admission } from './admission.js';
 import { isServerMade, partitionOf } from './ids.js';
 import type { KnownStream, RecentStreams } from './recent-streams.js';
+import { RejectedAt } from './rejected-at.js';
 import type { CommandAnswer, RequestContext } from './service.messages.js';
 import { Turns } from './turns.js';
 import { Unavailable } from './unavailable.js';
@@ -94,8 +95,10 @@ export class CommandPath {
    */
   append({ id, kind, event, head, epoch, lifetime, correlationId, idempotency }: Appending): Promise<Verdict> {
     const partition = this.partition(id);
+    const encoded = encode(event);
+    refuseLongRecord(encoded.value);
     const record: NewRecord = {
-      ...encode(event),
+      ...encoded,
       ...id,
       eventId: this.parts.newEventId(),
       partition,
@@ -139,10 +142,12 @@ export class CommandPath {
       if (kept) return answeredFrom(known, kept);
       let decision;
       try {
-        decision = decide(command, service);
-        if (decision.event) refuseTooLarge(this.foreseen(service, known.head, decision.event, id, context));
+        const made = decide(command, service, idempotency !== undefined);
+        if (made.event) refuseTooLarge(this.foreseen(service, known.head, made.event, id, context));
+        decision = made;
       } catch (error) {
-        if (!(error instanceof Rejected) || barrierPassed) throw error;
+        if (!(error instanceof Rejected)) throw error;
+        if (barrierPassed) throw new RejectedAt(error, answeredFrom(known, {}).position);
       }
       if (decision?.event) {
         const { event, answer } = decision;
@@ -199,6 +204,15 @@ export class CommandPath {
     };
     return evolve(service, { event, record });
   }
+}
+
+/** Bytes of an event's value. Kafka takes 4 MiB, and what is published of the event is a little longer. */
+const longestValue = 3 * 1024 * 1024;
+
+function refuseLongRecord(value: string): void {
+  const bytes = Buffer.byteLength(value);
+  if (bytes <= longestValue) return;
+  throw new Rejected('service-too-large', `The event would have ${bytes} bytes, ${longestValue} are allowed`);
 }
 
 /** The service as it is now by the log's clock: what has expired is gone, whether or not that was recorded yet. */

@@ -14,6 +14,7 @@ import type { EventLog } from '#event-log';
 import type { StreamId } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
 import type { Admission } from './admission.js';
+import { claimPrefix, isServerMade } from './ids.js';
 import { living, switching, truthfully, type CommandPath } from './command-path.js';
 import type { QueryPath } from './query-path.js';
 import type { RecentStreams } from './recent-streams.js';
@@ -30,6 +31,8 @@ export interface CompositePathParts {
   readonly queries: QueryPath;
   /** Lifetime of a service that is started without one. */
   readonly defaultLifetime: Lifetime;
+  /** Makes the id of a state or task of this service. */
+  readonly newPartId: (serviceId: string) => string;
 }
 
 type Outcome = CompositeAnswer['services'][number];
@@ -103,7 +106,7 @@ class Step {
     if (state) {
       const { answer } = await this.execute('state', {
         type: 'FindOrStartState',
-        data: { ...state.start, service_id },
+        data: { ...state.start, service_id, state_id: state.start.state_id ?? this.parts.newPartId(service_id) },
         ...(state.lifetime && { lifetime: state.lifetime }),
       });
       outcome = { ...outcome, state_id: answer.state_id!, state_created: answer.created! };
@@ -112,7 +115,7 @@ class Step {
       const parent = associateStateTask && outcome.state_id !== undefined ? { state_id: outcome.state_id } : {};
       const { answer } = await this.execute('task', {
         type: 'FindOrStartTask',
-        data: { ...task.start, ...parent, service_id },
+        data: { ...task.start, ...parent, service_id, task_id: task.start.task_id ?? this.parts.newPartId(service_id) },
         ...(task.lifetime && { lifetime: task.lifetime }),
       });
       outcome = { ...outcome, task_id: answer.task_id!, task_created: answer.created! };
@@ -166,7 +169,7 @@ class Step {
 
   /** Creates the service without looking for one, or finds the one that the first attempt of this request created. */
   private async create(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
-    const isNew = this.context.idempotency === undefined;
+    const isNew = this.context.idempotency === undefined && isServerMade(start.service_id);
     const { answer, position } = await this.parts.commands.run(
       { type: 'StartService', data: start, lifetime },
       this.contextOf('service'),
@@ -193,6 +196,7 @@ class Step {
         const event = decideClaim(start, lifetime, claim, mine);
         if (!event || (await this.append(id, head, event))) {
           await this.finish({ service_id: start.service_id, start, lifetime, ...(mine && { idempotency: mine }) });
+          await this.refuseTaken(start);
           return { service_id: start.service_id, created: true };
         }
       }
@@ -222,6 +226,15 @@ class Step {
     return service.status === 'active' ? service : undefined;
   }
 
+  /** An id that the caller brought (contract 0.3, 33) may be somebody else's service, which the claim has not started. */
+  private async refuseTaken(start: ServiceStart): Promise<void> {
+    if (isServerMade(start.service_id)) return;
+    const service = await this.serviceNow(start.service_id);
+    const isOurs =
+      'started' in service && service.started.timestamp === start.timestamp && matchesComposite(service, start);
+    if (!isOurs) throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
+  }
+
   private async update(service_id: string, start: ServiceStart, lifetime: Lifetime | undefined): Promise<void> {
     const { customer_id: _compared, contact_key: _comparedToo, ...change } = start;
     await this.execute('service', {
@@ -237,7 +250,13 @@ class Step {
     if (!digest) return undefined;
     const created = await this.createdBefore(start.service_id);
     if (created) return created;
-    const { claim: remembered } = await this.loadClaim(this.claimStream('request', digest.key));
+    const id = this.claimStream('request', digest.key);
+    let { claim: remembered } = await this.loadClaim(id);
+    if (remembered.status === 'unclaimed') {
+      // The first attempt may have been answered by another process a moment ago.
+      await this.parts.log.barrier(this.parts.commands.partition(id));
+      ({ claim: remembered } = await this.loadClaim(id));
+    }
     if (remembered.status !== 'claimed') return undefined;
     if (remembered.idempotency?.request !== digest.request) throw reused();
     return { service_id: remembered.service_id, created: false };
@@ -319,7 +338,7 @@ class Step {
   private claimStream(kind: 'service' | 'request', text: string): StreamId {
     return {
       tenant: this.context.tenant,
-      stream: `claim-${digest(JSON.stringify([kind, this.context.tenant, text]))}`,
+      stream: `${claimPrefix}${digest(JSON.stringify([kind, this.context.tenant, text]))}`,
     };
   }
 }

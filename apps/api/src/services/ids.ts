@@ -4,6 +4,9 @@ const UUID_BYTES = 16;
 /** `<partition>-<uuid>`, the uuid of version 7 or 8: the form of the ids that this server makes (design 2). */
 const serverMade = /^(0|[1-9]\d{0,8})-[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
+/** First part of the ids of claims: streams beside those of services. */
+export const claimPrefix = 'claim-';
+
 /** Whether the id has the form of the server's own ids, whatever its number. A caller may not bring one of these. */
 export const isServerMade = (id: string): boolean => serverMade.test(id);
 

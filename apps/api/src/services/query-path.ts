@@ -6,6 +6,7 @@ import type { Admission } from './admission.js';
 import { living } from './command-path.js';
 import { partitionOf } from './ids.js';
 import type { RecentStreams } from './recent-streams.js';
+import { RejectedAt } from './rejected-at.js';
 import type { RequestContext, ServiceFound, ServicesFilter, ServicesFound } from './service.messages.js';
 
 export interface QueryPathParts {
@@ -23,19 +24,32 @@ const parallelRows = 32;
 export class QueryPath {
   constructor(private readonly parts: QueryPathParts) {}
 
-  /** Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`, `LogUnavailable`, `StoreUnavailable`. */
-  async get(serviceId: string, context: RequestContext): Promise<ServiceFound> {
+  /**
+   * The service; where it lacks what is looked for in it (`has`), as it is after a read barrier.
+   * Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`, `LogUnavailable`, `StoreUnavailable`.
+   */
+  async get(
+    serviceId: string,
+    context: RequestContext,
+    has: (service: LiveService) => boolean = () => true,
+  ): Promise<ServiceFound> {
     this.parts.admission.admit('production');
     await this.parts.streams.catchUpWith(context.seen);
     const id = { tenant: context.tenant, stream: serviceId };
     const partition = this.partition(id);
     const find = async () => this.live(await this.parts.streams.freshRow(id, partition));
     let found = await find();
-    if (!found) {
+    if (!found || !has(found.service)) {
       await this.parts.log.barrier(partition);
       found = await find();
     }
-    if (!found) throw new Rejected('service-not-found', `There are no service found for : ${serviceId}`);
+    if (!found) {
+      const position = mergePositions(context.seen, new Map([[partition, this.parts.log.tail(partition).next - 1]]));
+      throw new RejectedAt(
+        new Rejected('service-not-found', `There are no service found for : ${serviceId}`),
+        position,
+      );
+    }
     const { service, offset } = found;
     return { service, position: mergePositions(context.seen, new Map([[partition, offset]])) };
   }

@@ -9,7 +9,7 @@ import { Refused } from '../http/refused.js';
 import type { SentRequest } from '../http/sent-request.js';
 import { mergePositions, type LogPositions } from '../position.js';
 import { extensionsAsked } from './extensions-parameter.js';
-import { Ids, isServerMade, randomFromPool } from './ids.js';
+import { Ids, claimPrefix, isServerMade, randomFromPool } from './ids.js';
 import { lifetimeOf } from './lifetimes.js';
 import { cursorOf, pageAsked, pageOf } from './page.js';
 import { serviceAnswer, type JsonObject, type Nested } from './service.answer.js';
@@ -47,10 +47,17 @@ export class ServiceCalls {
     return this.madeIds;
   }
 
-  /** The id that a start brought with it, if that is allowed (contract 0.3, 33), else a new one. */
+  /** The id that a start brought with it, if that is allowed (contract 0.3, 33), else a new one. Throws `Refused`. */
   startedId(sent: string | undefined, make: () => string): string {
-    if (!this.options.allowCustomIds || sent === undefined) return make();
+    return this.broughtId(sent) ?? make();
+  }
+
+  /** The id that a start brought with it; undefined when that is not allowed. Throws `Refused`. */
+  broughtId(sent: string | undefined): string | undefined {
+    if (!this.options.allowCustomIds || sent === undefined) return undefined;
     if (isServerMade(sent)) throw new Refused('invalid', `The id ${sent} has the form of those that the server makes`);
+    if (sent.startsWith(claimPrefix))
+      throw new Refused('invalid', `The id ${sent} has the form of the server's own streams`);
     return sent;
   }
 
@@ -60,8 +67,9 @@ export class ServiceCalls {
     return answer;
   }
 
-  async service(sent: SentRequest, serviceId: string): Promise<LiveService> {
-    const { service, position } = await this.queries.execute(new GetService(serviceId, sent.context));
+  /** `has`: what the caller looks for in the service, so that its absence is not said too early. */
+  async service(sent: SentRequest, serviceId: string, has?: (service: LiveService) => boolean): Promise<LiveService> {
+    const { service, position } = await this.queries.execute(new GetService(serviceId, sent.context, has));
     sent.answeredAt(position);
     return service;
   }

@@ -35,8 +35,8 @@ export class StartCompositeHandler implements ICommandHandler<StartComposite> {
 export class GetServiceHandler implements IQueryHandler<GetService> {
   constructor(private readonly engine: Engine) {}
 
-  async execute({ serviceId, context }: GetService) {
-    return this.engine.running().queries.get(serviceId, context);
+  async execute({ serviceId, context, has }: GetService) {
+    return this.engine.running().queries.get(serviceId, context, has);
   }
 }
 

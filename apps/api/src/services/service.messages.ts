@@ -33,11 +33,20 @@ export class ExecuteServiceCommand extends Command<CommandAnswer> {
   }
 }
 
-/** One element of a composite start (contract S11). Ids in it are those of what would be created. */
+/**
+ * One element of a composite start (contract S11). Ids in it are those of what would be created; states and tasks have one
+ * only when the caller brought it, since others carry the number of the service that is found.
+ */
 export interface CompositeElement {
   readonly service: { readonly start: ServiceStart; readonly lifetime?: Lifetime };
-  readonly state?: { readonly start: Omit<StateStart, 'service_id'>; readonly lifetime?: Lifetime };
-  readonly task?: { readonly start: Omit<TaskStart, 'service_id'>; readonly lifetime?: Lifetime };
+  readonly state?: {
+    readonly start: Omit<StateStart, 'service_id' | 'state_id'> & { readonly state_id?: string };
+    readonly lifetime?: Lifetime;
+  };
+  readonly task?: {
+    readonly start: Omit<TaskStart, 'service_id' | 'task_id'> & { readonly task_id?: string };
+    readonly lifetime?: Lifetime;
+  };
   readonly associateStateTask: boolean;
 }
 
@@ -71,6 +80,8 @@ export class GetService extends Query<ServiceFound> {
   constructor(
     readonly serviceId: string,
     readonly context: RequestContext,
+    /** What is looked for in the service: only where it is missing a read barrier is needed. */
+    readonly has?: (service: LiveService) => boolean,
   ) {
     super();
   }

@@ -50,7 +50,7 @@ export class StateController {
     const made = this.calls.startedId(body.state_id, () => this.calls.ids.part(service_id));
     const { state_id = made } = await this.calls.execute(sent, {
       type: 'StartState',
-      data: { service_id, ...stateStartOf(body, made, now) },
+      data: { service_id, state_id: made, ...stateStartOf(body, now) },
       ...lifetimeIn(body, now),
     });
     sent.location('services', service_id, 'states', state_id);
@@ -179,7 +179,7 @@ export class StateController {
   })
   async get(@Param('service_id') serviceId: string, @Param('state_id') stateId: string, @Sent() sent: SentRequest) {
     const [nested, asked] = [nestedAsked(sent), extensionsAsked(sent.query.list('extensions'))];
-    const service = await this.calls.service(sent, serviceId);
+    const service = await this.calls.service(sent, serviceId, (found) => findState(found, stateId) !== undefined);
     const state = findState(service, stateId);
     if (!state) throw new Rejected('state-not-found', `There are no state found for : ${stateId}`);
     return stateAnswer(service, state, nested, asked);

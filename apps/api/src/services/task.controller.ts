@@ -47,7 +47,7 @@ export class TaskController {
     const made = this.calls.startedId(body.task_id, () => this.calls.ids.part(service_id));
     const { task_id = made } = await this.calls.execute(sent, {
       type: 'StartTask',
-      data: { service_id, ...taskStartOf(body, made, now) },
+      data: { service_id, task_id: made, ...taskStartOf(body, now) },
       ...lifetimeIn(body, now),
     });
     sent.location('services', service_id, 'tasks', task_id);
@@ -146,7 +146,7 @@ export class TaskController {
   })
   async get(@Param('service_id') serviceId: string, @Param('task_id') taskId: string, @Sent() sent: SentRequest) {
     const asked = extensionsAsked(sent.query.list('extensions'));
-    const service = await this.calls.service(sent, serviceId);
+    const service = await this.calls.service(sent, serviceId, (found) => findTask(found, taskId) !== undefined);
     const task = findTask(service, taskId);
     if (!task) throw new Rejected('task-not-found', `There are no task found for : ${taskId}`);
     return taskAnswer(service, task, asked);

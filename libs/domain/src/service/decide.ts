@@ -13,9 +13,10 @@ export interface Decision {
 
 /**
  * What this command adds to the service. Pure. Throws `Rejected`. A repeat with an idempotency key is answered before
- * (`keptAnswer`). States and tasks go on after the end of their service (contract S3).
+ * (`keptAnswer`): so that it can be, a command that came with one (`isKeyed`) always records something. States and tasks
+ * go on after the end of their service (contract S3).
  */
-export function decide(command: ServiceCommand, service: Service): Decision {
+export function decide(command: ServiceCommand, service: Service, isKeyed = false): Decision {
   if (command.type === 'StartService') {
     if (service.status !== 'unstarted') {
       throw new Rejected('service-already-started', `There is already a service : ${command.data.service_id}`);
@@ -25,10 +26,14 @@ export function decide(command: ServiceCommand, service: Service): Decision {
   if (service.status === 'unstarted' || service.status === 'gone') {
     throw new Rejected('service-not-found', `There are no service found for : ${command.data.service_id}`);
   }
-  return decideLive(command, service);
+  return decideLive(command, service, isKeyed);
 }
 
-function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, service: LiveService): Decision {
+function decideLive(
+  command: Exclude<ServiceCommand, { type: 'StartService' }>,
+  service: LiveService,
+  isKeyed: boolean,
+): Decision {
   switch (command.type) {
     case 'AssociateService': {
       const { customer_id, contact_key } = service;
@@ -46,7 +51,8 @@ function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, 
     case 'UpdateService': {
       refuseCompleted(service);
       const { service_type: _compared, ...data } = command.data;
-      if (!bringsNews(data, command.lifetime)) return { answer: { service_id: service.service_id, created: false } };
+      if (!isKeyed && !bringsNews(data, command.lifetime))
+        return { answer: { service_id: service.service_id, created: false } };
       return record({ type: 'ServiceUpdated', data });
     }
     case 'EndService':
@@ -69,7 +75,7 @@ function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, 
         return record({ type: 'StateStarted', data: command.data });
       }
       const { state_id } = found;
-      if (!bringsNews(data, command.lifetime))
+      if (!isKeyed && !bringsNews(data, command.lifetime))
         return { answer: { service_id: data.service_id, state_id, created: false } };
       return record({ type: 'StateUpdated', data: { ...data, state_id } });
     }
@@ -93,7 +99,7 @@ function decideLive(command: Exclude<ServiceCommand, { type: 'StartService' }>, 
         return record({ type: 'TaskStarted', data: command.data });
       }
       const { task_id } = found;
-      if (!bringsNews(data, command.lifetime))
+      if (!isKeyed && !bringsNews(data, command.lifetime))
         return { answer: { service_id: data.service_id, task_id, created: false } };
       return record({ type: 'TaskUpdated', data: { ...data, task_id } });
     }

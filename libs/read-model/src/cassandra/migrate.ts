@@ -40,12 +40,17 @@ export async function migrate(client: Client, keyspace: string): Promise<void> {
 
 async function migrateAlone(client: Client, me: string): Promise<void> {
   try {
-    for (const [index, statements] of migrations.slice(await versionOf(client)).entries()) {
+    const done = await versionOf(client);
+    for (const [index, statements] of migrations.slice(done).entries()) {
       for (const statement of statements) {
         await conditionally(client, cql.renewLease, { migrating: me, lease_seconds: LEASE_SECONDS });
         await client.execute(statement, [], { isIdempotent: false, prepare: false });
       }
-      await conditionally(client, cql.recordMigration, { migrating: me, version: index + 1, applied_at: new Date() });
+      await conditionally(client, cql.recordMigration, {
+        migrating: me,
+        version: done + index + 1,
+        applied_at: new Date(),
+      });
     }
   } finally {
     await client.execute(cql.endLease, { migrating: me }, { isIdempotent: false });
