@@ -263,3 +263,18 @@ describe('a list', () => {
     expect(second.headers.link).toBeUndefined();
   });
 });
+
+describe('a composite start', () => {
+  it('gives states and tasks the number of the service that it finds', async () => {
+    const numberOf = (id: string) => id.split('-')[0];
+    for (let place = 0; place < 8; place++) {
+      const service = { customer_id: newCustomer() };
+      const service_id = await started(service);
+      const answer = await post('services_composite/start', { services: [{ service, state: {}, task: {} }] });
+      const [element] = answer.json<{ services: { service_id: string; state_id: string; task_id: string }[] }>()
+        .services;
+      expect(element).toMatchObject({ service_id, service_created: false, state_created: true, task_created: true });
+      expect([element!.state_id, element!.task_id].map(numberOf)).toEqual([numberOf(service_id), numberOf(service_id)]);
+    }
+  });
+});

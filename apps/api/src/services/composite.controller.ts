@@ -3,7 +3,13 @@ import { ApiTags } from '@nestjs/swagger';
 import { Documented, ref } from '../http/documented.js';
 import { Refused } from '../http/refused.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
-import { CompositeBody, ContractBody, type CompositeElementBody } from './bodies.js';
+import {
+  CompositeBody,
+  ContractBody,
+  type CompositeElementBody,
+  type StartStateBody,
+  type StartTaskBody,
+} from './bodies.js';
 import { lifetimeIn, serviceStartOf, stateStartOf, taskStartOf } from './from-body.js';
 import { ServiceCalls } from './service-calls.js';
 import { StartComposite, type CompositeElement } from './service.messages.js';
@@ -57,12 +63,21 @@ export class CompositeController {
     }
     const { ids } = this.calls;
     const service_id = this.calls.startedId(service.service_id, () => ids.service(key));
-    const part = (own: string | undefined): string => this.calls.startedId(own, () => ids.part(service_id));
     return {
       service: { start: serviceStartOf(service, service_id, now, `${where}service.`), ...lifetimeIn(service, now) },
-      ...(state && { state: { start: stateStartOf(state, part(state.state_id), now), ...lifetimeIn(state, now) } }),
-      ...(task && { task: { start: taskStartOf(task, part(task.task_id), now), ...lifetimeIn(task, now) } }),
+      ...(state && { state: { start: this.stateStart(state, now), ...lifetimeIn(state, now) } }),
+      ...(task && { task: { start: this.taskStart(task, now), ...lifetimeIn(task, now) } }),
       associateStateTask: associate_state_task,
     };
+  }
+
+  private stateStart(body: StartStateBody, now: number) {
+    const state_id = this.calls.broughtId(body.state_id);
+    return { ...stateStartOf(body, now), ...(state_id !== undefined && { state_id }) };
+  }
+
+  private taskStart(body: StartTaskBody, now: number) {
+    const task_id = this.calls.broughtId(body.task_id);
+    return { ...taskStartOf(body, now), ...(task_id !== undefined && { task_id }) };
   }
 }

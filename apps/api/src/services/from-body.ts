@@ -97,15 +97,13 @@ export const serviceChangeOf = (
   ...extensionsOf(body),
 });
 
-export const stateStartOf = (body: StartStateBody, state_id: string, now: number): Omit<StateStart, 'service_id'> => ({
-  state_id,
+export const stateStartOf = (body: StartStateBody, now: number): Omit<StateStart, 'service_id' | 'state_id'> => ({
   ...sentFields(body, ['state_type', 'previous_state_id', 'est_duration']),
   ...activityOf(body, now),
   ...extensionsOf(body),
 });
 
-export const taskStartOf = (body: StartTaskBody, task_id: string, now: number): Omit<TaskStart, 'service_id'> => ({
-  task_id,
+export const taskStartOf = (body: StartTaskBody, now: number): Omit<TaskStart, 'service_id' | 'task_id'> => ({
   ...sentFields(body, ['task_type', 'state_id', 'est_duration']),
   ...activityOf(body, now),
   ...extensionsOf(body),
