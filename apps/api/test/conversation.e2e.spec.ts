@@ -20,6 +20,7 @@ for (const engine of ['embedded', 'distributed'] as const) {
     let place: Place;
     let apis: Program[] = [];
     let projectors: Program[] = [];
+    let cases = 0;
     const count = engine === 'distributed' ? 2 : 1;
 
     const startAll = async () => {
@@ -33,11 +34,15 @@ for (const engine of ['embedded', 'distributed'] as const) {
       await startAll();
     }, 120_000);
 
+    afterEach(() => {
+      cases += 1;
+    });
+
     afterAll(async () => {
       await Promise.all([...apis, ...projectors].map((program) => program.end()));
       leave(place);
       process.stdout.write(
-        `suite: Conversation, adapter: ${engine}, partitions: ${place.partitions}, processes: ${2 * count}, cases: 3\n`,
+        `suite: Conversation, adapter: ${engine}, partitions: ${place.partitions}, processes: ${2 * count}, cases: ${cases}\n`,
       );
     });
 

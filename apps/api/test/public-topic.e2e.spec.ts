@@ -11,6 +11,7 @@ interface Published {
 describeOn('distributed', 'the public topic', () => {
   let place: Place;
   let programs: Program[] = [];
+  let cases = 0;
 
   beforeAll(async () => {
     place = newPlace('distributed');
@@ -20,11 +21,15 @@ describeOn('distributed', 'the public topic', () => {
     await Promise.all(programs.map((program) => program.ready()));
   }, 120_000);
 
+  afterEach(() => {
+    cases += 1;
+  });
+
   afterAll(async () => {
     await Promise.all(programs.map((program) => program.end()));
     leave(place);
     process.stdout.write(
-      `suite: PublicTopic, adapter: distributed, partitions: ${place.partitions}, processes: 4, cases: 1\n`,
+      `suite: PublicTopic, adapter: distributed, partitions: ${place.partitions}, processes: 4, cases: ${cases}\n`,
     );
   });
 
