@@ -228,6 +228,8 @@ export class ApiProcess {
       admission,
       refuseWhenBehind,
       newEventId: () => newId('event'),
+      clock,
+      clock,
     });
     const queries = new QueryPath({ log: arbiter, readModel, streams, admission });
     const composites = new CompositePath({

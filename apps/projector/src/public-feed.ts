@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { evolve, unstarted, type Service } from '#domain';
-import { advance, isClaimEvent, open, streamKey, unwritten, type Head, type RecordedEvent } from '#events';
+import { advance, isClaimEvent, NewerSchema, open, streamKey, unwritten, type Head, type RecordedEvent } from '#events';
 import { judge, type Batch, type LogReader, type PublicEvent } from '#event-log';
 import { EmbeddedLogReader } from '#event-log/embedded';
 import { loadOptions, optionsHelp } from '#operations';
@@ -24,8 +24,13 @@ ${optionsHelp(ProjectorOptions)}
  */
 export class PublicFeed {
   private readonly streams = new Map<string, { readonly head: Head; readonly service: Service }>();
+  /** What comes after a record that cannot be folded waits for an operator, as in the read model. */
+  private readonly parked = new Set<string>();
 
-  constructor(private readonly publish: (event: PublicEvent) => void) {}
+  constructor(
+    private readonly publish: (event: PublicEvent) => void,
+    private readonly onParked: (stream: string, error: unknown) => void,
+  ) {}
 
   /** One batch; those of a partition in order. */
   read({ records, epochs }: Pick<Batch, 'records' | 'epochs'>): void {
@@ -36,6 +41,17 @@ export class PublicFeed {
 
   private fold(record: RecordedEvent, epoch: number): void {
     const key = streamKey(record);
+    if (this.parked.has(key)) return;
+    try {
+      this.foldInto(key, record, epoch);
+    } catch (error) {
+      if (error instanceof NewerSchema) throw error;
+      this.parked.add(key);
+      this.onParked(key, error);
+    }
+  }
+
+  private foldInto(key: string, record: RecordedEvent, epoch: number): void {
     const { head, service } = this.streams.get(key) ?? { head: unwritten, service: unstarted };
     if (!judge(record, head, epoch).valid) return;
     const { event } = open(record);
@@ -50,8 +66,9 @@ export async function readPublicEvents(
   log: LogReader,
   publish: (event: PublicEvent) => void,
   follow: boolean,
+  onParked: (stream: string, error: unknown) => void = () => undefined,
 ): Promise<void> {
-  const feed = new PublicFeed(publish);
+  const feed = new PublicFeed(publish, onParked);
   const ends = await log.ends();
   const unread = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
   await new Promise<void>((resolve, reject) => {
@@ -60,7 +77,11 @@ export async function readPublicEvents(
         group: 'public-feed',
         checkpoint: async (partition) => ({ partition, next: 0, epoch: 0 }),
         handle: async (batch) => {
-          feed.read(batch);
+          try {
+            feed.read(batch);
+          } catch (error) {
+            return reject(error as Error);
+          }
           if (batch.records.at(-1)!.offset >= ends[batch.partition]! - 1) unread.delete(batch.partition);
           if (unread.size === 0 && !follow) resolve();
         },
@@ -87,7 +108,12 @@ async function run(): Promise<void> {
   const { dataDir } = loadOptions(ProjectorOptions, process.env, { alsoKnown: OPTIONS_OF_THE_API });
   const log = await EmbeddedLogReader.open({ directory: dataDir });
   process.stdout.on('error', () => process.exit(0)); // whoever read has enough
-  await readPublicEvents(log, (event) => process.stdout.write(`${JSON.stringify(cloudEvent(event))}\n`), values.follow);
+  const print = (event: PublicEvent): boolean => process.stdout.write(`${JSON.stringify(cloudEvent(event))}\n`);
+  await readPublicEvents(log, print, values.follow, (stream, error) =>
+    process.stderr.write(
+      `left out from here on, ${stream}: ${error instanceof Error ? error.message : String(error)}\n`,
+    ),
+  );
   await log.close();
 }
 

@@ -139,8 +139,11 @@ export class Engine {
       everyMs: options.progressEveryMs,
       maxLagRecords: options.maxLagRecords,
       onLook: (error) => this.looked(error),
-      onLostWrites: (partition) =>
-        void this.startAgain(`the checkpoint of partition ${partition} went back: the read model lost writes`),
+      onLostWrites: (partition) => {
+        this.startAgain(`the checkpoint of partition ${partition} went back: the read model lost writes`).catch(
+          (error: unknown) => this.end(error instanceof Error ? error : new Error(String(error))),
+        );
+      },
     });
     await log.follow(followed, (record, epoch) => {
       streams.listen(record, epoch);
@@ -151,7 +154,7 @@ export class Engine {
     this.watchLag(log, progress);
     const admission = new AlwaysProduction();
     const { refuseWhenBehind } = progress;
-    const commands = new CommandPath({ log, streams, admission, refuseWhenBehind, newEventId: randomUUID });
+    const commands = new CommandPath({ log, streams, admission, refuseWhenBehind, newEventId: randomUUID, clock });
     const queries = new QueryPath({ log, readModel, streams, admission });
     const defaultLifetime = lifetimeOf(options.expiration);
     const ids = new Ids(log.partitions, { now: () => Math.trunc(log.now()), random: randomFromPool });

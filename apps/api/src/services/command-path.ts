@@ -18,7 +18,7 @@ import {
   type Lifetime,
   type NewRecord,
 } from '#events';
-import { LogUnavailable, NotApplied, OutcomeUnknown, type EventLog, type Verdict } from '#event-log';
+import { LogUnavailable, NotApplied, OutcomeUnknown, type Clock, type EventLog, type Verdict } from '#event-log';
 import { StoreUnavailable, type Aggregate, type StreamId } from '#read-model';
 import { mergePositions } from '../position.js';
 import type { Admission } from './admission.js';
@@ -37,10 +37,14 @@ export interface CommandPathParts {
   /** Back-pressure: throws `Unavailable` when the projector is too far behind. */
   readonly refuseWhenBehind: () => void;
   readonly newEventId: () => string;
+  readonly clock: Clock;
 }
 
 /** How often a command decides again after another one took its place in the stream. */
 const attempts = 8;
+
+/** How long a command waits for those before it in the same stream, ms. */
+const turnPatienceMs = 5_000;
 
 /** What to record, and in whose name. */
 export interface Appending {
@@ -60,9 +64,11 @@ const overtaken: Verdict = { outcome: 'void', reason: 'version' };
 
 /** The path of one command: admission, turn, head, decide, append, judged answer (design 3). */
 export class CommandPath {
-  private readonly turns = new Turns();
+  private readonly turns: Turns;
 
-  constructor(private readonly parts: CommandPathParts) {}
+  constructor(private readonly parts: CommandPathParts) {
+    this.turns = new Turns(parts.clock, turnPatienceMs);
+  }
 
   /** Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`. */
   async execute(command: ServiceCommand, context: RequestContext): Promise<CommandAnswer> {

@@ -1,6 +1,15 @@
 import { Rejected, matches, startedAt, type LiveService } from '#domain';
 import type { EventLog } from '#event-log';
-import type { ListEntry, ListPlace, ListQuery, Owner, ReadModel, StreamId, StreamRow } from '#read-model';
+import {
+  comparePlaces,
+  type ListEntry,
+  type ListPlace,
+  type ListQuery,
+  type Owner,
+  type ReadModel,
+  type StreamId,
+  type StreamRow,
+} from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
 import type { Admission } from './admission.js';
 import { living } from './command-path.js';
@@ -219,11 +228,6 @@ export class QueryPath {
 }
 
 const placeOf = ({ started, recordedAt, service_id }: ListPlace): ListPlace => ({ started, recordedAt, service_id });
-
-const comparePlaces = (a: ListPlace, b: ListPlace): number =>
-  a.started - b.started ||
-  a.recordedAt - b.recordedAt ||
-  (a.service_id < b.service_id ? -1 : a.service_id > b.service_id ? 1 : 0);
 
 /** Whether a service belongs to what was asked for, by its own row. */
 function membership({ kind, id }: Owner, { status, startedFrom, startedTo, serviceTypes }: ServicesFilter) {
