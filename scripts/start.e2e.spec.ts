@@ -104,6 +104,65 @@ describe('npm start', () => {
   );
 
   it(
+    'has every acknowledged body unchanged after kill -9 in the middle of conversations',
+    async () => {
+      const patient = { CS_ROW_PATIENCE_MS: '15000', CS_APPEND_TIMEOUT_MS: '15000' };
+      const first = start(script, patient);
+      const services = `${await first.address()}/genesys/1/cs/services`;
+      const whole = 'active_states=true&active_tasks=true&extensions=*';
+      /** Bodies by service, as they were read when nothing more was to be done with it. */
+      const read = new Map<string, unknown>();
+      /** What was acknowledged of every conversation, step by step. */
+      const acknowledged = new Map<string, string[]>();
+      const send = async (method: string, route: string, body: unknown): Promise<Readonly<Record<string, string>>> => {
+        const answer = await fetch(`${services}/${route}`, { method, body: JSON.stringify(body) });
+        const text = await answer.text();
+        if (!answer.ok) throw new Error(`${method} ${route}: ${answer.status} ${text}`);
+        return text === '' ? {} : (JSON.parse(text) as Record<string, string>);
+      };
+      const converse = async (): Promise<void> => {
+        const { service_id: id = '' } = await send('POST', 'start', { customer_id: 'killed', service_type: 'Booking' });
+        const steps = [id];
+        acknowledged.set(id, steps);
+        const { state_id: state = '' } = await send('POST', `${id}/states/start`, { state_type: 'Waiting' });
+        steps.push(state);
+        const { task_id: task = '' } = await send('POST', `${id}/tasks/start`, { task_type: 'Check' });
+        steps.push(task);
+        const note = `note of ${id}`;
+        await send('PUT', `${id}/extensions/Notes`, { note });
+        steps.push(note);
+        const found = await fetch(`${services}/${id}?${whole}`);
+        if (!found.ok) throw new Error(`GET ${id}: ${found.status} ${await found.text()}`);
+        read.set(id, await found.json());
+      };
+      let isKilled = false;
+      const failures: unknown[] = [];
+      const callers = Array.from({ length: 4 }, async () => {
+        while (!isKilled) {
+          // A conversation that the end of the process cuts off is what this is about.
+          await converse().catch((error: unknown) => isKilled || failures.push(error));
+        }
+      });
+      await until(async () => (read.size >= 40 || failures.length > 0 ? true : undefined));
+      isKilled = true;
+      first.child.kill('SIGKILL');
+      expect(await first.exitCode()).toBe('SIGKILL');
+      await Promise.all(callers);
+      expect(failures).toEqual([]);
+
+      const again = `${await start(script, patient).address()}/genesys/1/cs/services`;
+      for (const [id, steps] of acknowledged) {
+        const found = await fetch(`${again}/${id}?${whole}`);
+        expect(found.status).toBe(200);
+        const body: unknown = await found.json();
+        for (const step of steps) expect(JSON.stringify(body)).toContain(step);
+        if (read.has(id)) expect(body).toEqual(read.get(id));
+      }
+    },
+    2 * PATIENCE_MS,
+  );
+
+  it(
     'ends with npm, even when npm is killed',
     async () => {
       const npm = start(['npm', 'start']);
