@@ -15,10 +15,11 @@ import { describeReadModel } from '../testing/read-model.contract.js';
 import { CassandraReadModel, type CassandraReadModelOptions } from './cassandra-read-model.js';
 import { SCHEMA_VERSION } from './schema.cql.js';
 
-jest.setTimeout(30_000); // for a busy machine; nothing here is about speed
+jest.setTimeout(120_000); // for a busy machine; nothing here is about speed
 
 describeOnCassandra('on Cassandra', (address) => {
   const keyspaces: string[] = [];
+  let cases = 0;
   const fresh = (): string => {
     const keyspace = newKeyspace();
     keyspaces.push(keyspace);
@@ -33,7 +34,13 @@ describeOnCassandra('on Cassandra', (address) => {
       ...options,
     });
 
-  afterAll(() => dropKeyspaces(address, keyspaces));
+  afterEach(() => {
+    cases += 1;
+  });
+  afterAll(async () => {
+    process.stdout.write(`suite: Cassandra, cases: ${cases}\n`);
+    await dropKeyspaces(address, keyspaces);
+  });
 
   const underTest = fresh();
   describeReadModel('CassandraReadModel', { open: () => connect(underTest), openReader: () => connect(underTest) });

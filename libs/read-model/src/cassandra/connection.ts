@@ -3,13 +3,17 @@ import { setTimeout as pause } from 'node:timers/promises';
 import cassandra, { type Client, type ClientOptions, type QueryOptions } from 'cassandra-driver';
 import { asOursAtStart, asking } from './driver-errors.js';
 
+/** After an attempt to connect that failed. */
 export const RECONNECT_MS = 200;
+/** A client that was replaced gets so long to finish what it is at. */
+const DRAIN_MS = 2_000;
+const DRAIN_POLL_MS = 10;
 
 /**
- * Statements to whatever nodes there are. The driver (4.10) must not come back by itself once it had lost all nodes: it
- * knows each of them anew then and forgets the one before, which goes on connecting; with every outage there is more of
- * it, until two of its attempts meet and an unhandled rejection ends the process. So here a client that has lost all
- * nodes is thrown away, and a new one takes its place.
+ * Statements to whatever nodes there are. A client of the driver (4.10) asks one node about all others; when it loses
+ * that node, it must not look for another one by itself: once all nodes were gone it knows each of them anew and forgets
+ * the one before, which goes on connecting, so that there is more of it with every outage, until two of its attempts
+ * meet and an unhandled rejection ends the process. So a client that has lost this node is replaced by a new one.
  */
 export class Connection {
   private renewing: Promise<void> | undefined;
@@ -43,6 +47,7 @@ export class Connection {
     return asking(this.client.execute(statement, parameters, options));
   }
 
+  /** Requests in flight fail. */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.renewing;
@@ -50,32 +55,38 @@ export class Connection {
   }
 
   private watch(client: Client): void {
-    const known = hostsOf(client);
-    const control = controlOf(client);
-    // Comes after each attempt of the driver to find another node that tells it about all of them.
-    const onNewConnection = (error: Error | null): void => {
-      if (this.isClosed || (!error && !isKnownAnew(hostsOf(client), known))) return;
-      control.off('newConnection', onNewConnection);
-      this.renewing = this.renew(client, known);
+    const { connection, host } = controlOf(client);
+    let isLost = false;
+    const onLost = (): void => {
+      if (isLost || this.isClosed) return;
+      isLost = true;
+      this.renewing = this.renew(client);
     };
-    control.on('newConnection', onNewConnection);
+    if (!connection || !host) return onLost();
+    // Before the driver's own listeners: it does nothing once it is shut down.
+    connection.prependOnceListener('socketClose', onLost);
+    host.prependOnceListener('down', onLost);
+    host.prependOnceListener('ignore', onLost);
   }
 
   /** The old client serves, as well as it can, until there is a new one. */
-  private async renew(old: Client, hosts: readonly Host[]): Promise<void> {
+  private async renew(old: Client): Promise<void> {
     controlOf(old).shutdown();
-    const client = await this.reconnect();
+    const client = await this.reconnect(old);
     if (client !== undefined) {
       this.client = client;
       this.watch(client);
+      await drain(old);
     }
-    await dispose(old, hosts);
+    await dispose(old);
   }
 
-  private async reconnect(): Promise<Client | undefined> {
+  private async reconnect(old: Client): Promise<Client | undefined> {
+    const known = old.hosts.values().map(({ address }) => address);
+    const contactPoints = [...new Set([...(this.options.contactPoints ?? []), ...known])];
     while (!this.isClosed) {
       try {
-        return await connect(this.options);
+        return await connect({ ...this.options, contactPoints });
       } catch {
         await pause(RECONNECT_MS);
       }
@@ -95,30 +106,27 @@ async function connect(options: ClientOptions): Promise<Client> {
   }
 }
 
-/**
- * Shuts down also what the driver forgets: nodes that it has come to know anew, and a connection that led nowhere.
- * Requests to nodes given here may still end; the others fail.
- */
-async function dispose(client: Client, hosts: readonly Host[] = []): Promise<void> {
-  await Promise.all(hosts.map((host) => host.shutdown(true)));
+async function drain(client: Client): Promise<void> {
+  const deadline = performance.now() + DRAIN_MS;
+  const isBusy = (): boolean => {
+    const state = client.getState();
+    return state.getConnectedHosts().some((host) => state.getInFlightQueries(host) > 0);
+  };
+  while (isBusy() && performance.now() < deadline) await pause(DRAIN_POLL_MS);
+}
+
+async function dispose(client: Client): Promise<void> {
   await client.shutdown();
+  // When a client cannot connect, the driver forgets the connection over which it learned that.
   await controlOf(client).connection?.close();
 }
 
-const isKnownAnew = (hosts: readonly Host[], known: readonly Host[]): boolean =>
-  hosts.some((host) => !known.includes(host) && known.some(({ address }) => address === host.address));
-
 /** Parts of the driver that its types do not tell of. */
-interface Host {
-  readonly address: string;
-  shutdown(waitForPending: boolean): Promise<void>;
-}
-interface Control extends EventEmitter {
+interface Control {
+  readonly connection?: (EventEmitter & { close(): Promise<void> }) | null;
+  readonly host?: EventEmitter | null;
   shutdown(): void;
-  readonly connection?: { close(): Promise<void> } | null;
 }
-
-const hostsOf = (client: Client): readonly Host[] => client.hosts.values() as unknown as readonly Host[];
 
 const controlOf = (client: Client): Control =>
   (client as unknown as { readonly controlConnection: Control }).controlConnection;

@@ -1,4 +1,5 @@
 import cassandra from 'cassandra-driver';
+import { RefusedStart } from '../refused-start.js';
 import { asOurs, asOursAtStart } from './driver-errors.js';
 
 const { errors, types } = cassandra;
@@ -16,6 +17,8 @@ describe('an error of the driver', () => {
     ['too few copies answered in time', new errors.ResponseError(responseErrorCodes.readTimeout, '')],
     ['a copy failed to write', new errors.ResponseError(responseErrorCodes.writeFailure, '')],
     ['a copy failed to read', new errors.ResponseError(responseErrorCodes.readFailure, '')],
+    ['no connection is open', new Error('No connection available')],
+    ['the connection was cut', Object.assign(new Error('Socket was closed'), { isSocketError: true })],
     ['the outcome of a transaction is not known', new errors.ResponseError(0x1700, '')],
   ])('is a store that does not answer: %s', (_case, error) =>
     expect(asOurs(error)).toMatchObject({ code: 'store-unavailable', cause: error }),
@@ -25,6 +28,8 @@ describe('an error of the driver', () => {
     ['a wrong statement', new errors.ResponseError(responseErrorCodes.syntaxError, '')],
     ['a wrong value', new errors.ResponseError(responseErrorCodes.invalid, '')],
     ['not allowed', new errors.ResponseError(responseErrorCodes.unauthorized, '')],
+    ['a value that cannot be encoded', new TypeError('Expected Number, obtained [object Object]')],
+    ['a missing value', new errors.ArgumentError('Parameter not found')],
     ['a fault of ours', new TypeError('undefined is not a function')],
   ])('surfaces as it is: %s', (_case, error) => expect(asOurs(error)).toBe(error));
 });
@@ -38,6 +43,11 @@ describe('an error of the driver while it connects', () => {
   ])('refuses the start when an option is wrong: %s', (_case, error) =>
     expect(asOursAtStart(error)).toMatchObject({ code: 'refused-start', message: wrongOption.message }),
   );
+
+  it('keeps a refusal as it is', () => {
+    const refused = new RefusedStart('no');
+    expect(asOursAtStart(refused)).toBe(refused);
+  });
 
   it('says in one line what each node said', () =>
     expect(

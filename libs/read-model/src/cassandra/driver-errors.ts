@@ -16,17 +16,30 @@ const PASSING_ANSWERS: readonly number[] = [
   responseErrorCodes.readFailure,
   responseErrorCodes.writeFailure,
 ];
+const FAULTS_OF_OURS = [
+  errors.ArgumentError,
+  errors.NotSupportedError,
+  errors.DriverInternalError,
+  TypeError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+];
 /** Of a lightweight transaction whose outcome is not known; the driver has no name for it. */
 const CAS_WRITE_UNKNOWN = 0x1700;
 
-/** The one place where errors of the driver become ours. What is a fault of ours (a wrong statement) stays as it is. */
+/**
+ * The one place where errors of the driver become ours. What only a change of the program can help (a wrong statement, a
+ * wrong value) stays as it is; whatever else there is, some of it plain errors, means that nobody answered.
+ */
 export function asOurs(error: unknown): unknown {
-  if (!isPassing(error)) return error;
+  if (!(error instanceof Error) || error instanceof StoreUnavailable || isFaultOfOurs(error)) return error;
   return new StoreUnavailable(`Cassandra does not answer: ${reasonOf(error)}`, { cause: error });
 }
 
 /** Of an error while connecting: what the driver says about its options is said for good. */
 export function asOursAtStart(error: unknown): unknown {
+  if (error instanceof RefusedStart) return error;
   const wrongOption = [error, ...innerErrors(error)].find((one) => one instanceof errors.ArgumentError);
   return wrongOption ? new RefusedStart(wrongOption.message, { cause: error }) : asOurs(error);
 }
@@ -42,11 +55,10 @@ function reasonOf(error: Error): string {
 const byHost = (error: unknown): Readonly<Record<string, Error>> =>
   error instanceof errors.NoHostAvailableError ? ((error.innerErrors as Record<string, Error> | null) ?? {}) : {};
 
-const isPassing = (error: unknown): error is Error =>
-  error instanceof errors.NoHostAvailableError ||
-  error instanceof errors.OperationTimedOutError ||
-  error instanceof errors.BusyConnectionError ||
-  (error instanceof errors.ResponseError && (PASSING_ANSWERS.includes(error.code) || error.code === CAS_WRITE_UNKNOWN));
+const isFaultOfOurs = (error: Error): boolean =>
+  error instanceof errors.ResponseError
+    ? !PASSING_ANSWERS.includes(error.code) && error.code !== CAS_WRITE_UNKNOWN
+    : FAULTS_OF_OURS.some((fault) => error instanceof fault);
 
 export async function asking<T>(answer: Promise<T>): Promise<T> {
   try {

@@ -303,11 +303,9 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
         const expected = services.map((service) => entryOf(rowOf(tenant, service, 0))!).toSorted(comparePlaces);
         for (const order of ['oldest-first', 'newest-first'] as const) {
           const walked: ListEntry[] = [];
-          for (let after: ListPlace | undefined, page = 1; page > 0;) {
-            const entries = await list({ owner: customer('c'), order, limit: 7, ...(after && { after }) });
-            walked.push(...entries);
-            page = entries.length;
-            after = entries.at(-1);
+          for (let page = 0; page <= services.length / PAGE; page += 1) {
+            const after = walked.at(-1);
+            walked.push(...(await list({ owner: customer('c'), order, limit: PAGE, ...(after && { after }) })));
           }
           expect(walked).toEqual(order === 'oldest-first' ? expected : expected.toReversed());
         }
@@ -510,6 +508,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const T0 = Date.parse('2026-03-01T10:00:00.000Z');
 const CHUNK = 500;
+const PAGE = 7;
 
 const hostileIds = [
   'a',
