@@ -48,7 +48,7 @@ export const mutations = [
   }),
   without('read barrier before a refusal', {
     file: commands,
-    from: 'if (!(error instanceof Rejected) || barrierPassed) throw error;',
+    from: 'if (!(error instanceof Rejected)) throw error;\n        if (barrierPassed)',
     to: 'throw error;',
   }),
   without('a barrier under way does not serve who comes later', {
@@ -79,8 +79,8 @@ export const mutations = [
     'the head is compared in the turn of the append',
     {
       file: commands,
-      from: 'known.head.version === head.version ? this.parts.log.append(record, known.head) : overtaken',
-      to: 'this.parts.log.append(record, head)',
+      from: 'if (known.head.version !== head.version) return overtaken;',
+      to: '',
     },
     {
       file: arbiter,

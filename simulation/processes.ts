@@ -229,7 +229,6 @@ export class ApiProcess {
       refuseWhenBehind,
       newEventId: () => newId('event'),
       clock,
-      clock,
     });
     const queries = new QueryPath({ log: arbiter, readModel, streams, admission });
     const composites = new CompositePath({

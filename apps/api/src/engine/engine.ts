@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { SystemClock, type EventLog } from '#event-log';
+import type { NewRecord } from '#events';
+import { SystemClock, type EventLog, type Verdict } from '#event-log';
 import { Readiness, metricsText, retryUntilUp, type Logger } from '#operations';
 import { ApiOptions } from '../api.options.js';
 import { Admission, type Mode } from '../services/admission.js';
@@ -154,7 +155,15 @@ export class Engine {
     this.watchLag(log, progress);
     const admission = new AlwaysProduction();
     const { refuseWhenBehind } = progress;
-    const commands = new CommandPath({ log, streams, admission, refuseWhenBehind, newEventId: randomUUID, clock });
+    const commands = new CommandPath({
+      log,
+      streams,
+      admission,
+      refuseWhenBehind,
+      newEventId: randomUUID,
+      clock,
+      onVerdict: (record, verdict) => this.judged(record, verdict),
+    });
     const queries = new QueryPath({ log, readModel, streams, admission });
     const defaultLifetime = lifetimeOf(options.expiration);
     const ids = new Ids(log.partitions, { now: () => Math.trunc(log.now()), random: randomFromPool });
@@ -169,6 +178,13 @@ export class Engine {
       newPartId: (serviceId) => ids.part(serviceId),
     });
     return { commands, composites, queries, backend, progress };
+  }
+
+  private judged({ type, tenant, stream, version, correlationId }: NewRecord, verdict: Verdict): void {
+    const facts = { type, tenant, stream, version, correlationId };
+    if (verdict.outcome === 'accepted') return this.logger.debug({ ...facts, position: verdict.position }, 'accepted');
+    this.instruments.void(verdict.reason);
+    this.logger.debug({ ...facts, reason: verdict.reason }, 'void');
   }
 
   private watchLag(log: EventLog, progress: ProjectorProgress): void {

@@ -32,6 +32,12 @@ export class Instruments {
     labelNames: ['kind'],
     registers: [registry],
   });
+  private readonly voids = new Counter({
+    name: 'cs_void_appends_total',
+    help: 'Records of this process that the log made void, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
   private lags: () => readonly number[] = () => [];
 
   constructor() {
@@ -61,6 +67,10 @@ export class Instruments {
 
   read(record: LogRecord, epoch: number): void {
     this.records.inc({ kind: record.kind === 'event' && record.epoch < epoch ? 'fenced' : record.kind });
+  }
+
+  void(reason: string): void {
+    this.voids.inc({ reason });
   }
 
   watchLag(lags: () => readonly number[]): void {

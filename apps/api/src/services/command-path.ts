@@ -38,6 +38,8 @@ export interface CommandPathParts {
   readonly refuseWhenBehind: () => void;
   readonly newEventId: () => string;
   readonly clock: Clock;
+  /** What the log made of a record, for logs and metrics. */
+  readonly onVerdict?: (record: NewRecord, verdict: Verdict) => void;
 }
 
 /** How often a command decides again after another one took its place in the stream. */
@@ -114,9 +116,12 @@ export class CommandPath {
       ...(lifetime && { lifetime }),
       ...(idempotency && { idempotency }),
     };
-    return this.parts.streams.use(id, partition, kind, (known) =>
-      known.head.version === head.version ? this.parts.log.append(record, known.head) : overtaken,
-    );
+    return this.parts.streams.use(id, partition, kind, async (known) => {
+      if (known.head.version !== head.version) return overtaken;
+      const verdict = await this.parts.log.append(record, head);
+      this.parts.onVerdict?.(record, verdict);
+      return verdict;
+    });
   }
 
   partition({ stream }: StreamId): number {
