@@ -123,6 +123,7 @@ interface Schema {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly minimum?: number;
+  readonly maxItems?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
 }
 
@@ -148,7 +149,12 @@ beforeAll(async () => {
   document = api.api.app.get(OpenApi).document;
 }, 60_000);
 
-afterAll(() => api.stop());
+let refusals = 0;
+
+afterAll(async () => {
+  await api.stop();
+  process.stdout.write(`suite: RouteTable, cases: ${refusals}\n`);
+});
 
 /* ---- what the program says of itself ---- */
 
@@ -184,7 +190,7 @@ const notObjects = [42, null, 'x', []];
 /** Values that a field of this schema must refuse. A schema that is not known here has no rows, and that fails. */
 function wrongValues(name: string, given: Schema): readonly Json[] {
   const schema = resolved(given);
-  if (schema.oneOf) return [true, null, {}, []];
+  if (schema.oneOf) return [true, null, {}, [], `${long(1024)}x`];
   switch (schema.type) {
     case 'string': {
       const never = [true, null, {}, ['x']];
@@ -205,7 +211,13 @@ function wrongValues(name: string, given: Schema): readonly Json[] {
     case 'boolean':
       return ['true', 1, null, {}];
     case 'array':
-      return [...notObjects, {}, [42], [null]];
+      return [
+        ...notObjects,
+        {},
+        [42],
+        [null],
+        ...(schema.maxItems === undefined ? [] : [Array.from({ length: schema.maxItems + 1 }, () => ({}))]),
+      ];
     case 'object':
       return notObjects;
     default:
@@ -252,6 +264,7 @@ function rowsOf(operation: Operation): readonly Row[] {
     ...queryRows(operation),
     ...bodyRows(operation),
     ...idRows(operation),
+    ...(rowsOfOneOperation[operation.id] ?? []),
   ];
 }
 
@@ -309,6 +322,11 @@ const worldValue = (name: string, world: World, path: string): string =>
   })[name] ?? path;
 
 const headerRows = (_operation: Operation): readonly Row[] => [
+  bad('tenant', 'a ContactCenterId that is not configured', {
+    headers: { contactcenterid: 'wrong value' },
+    exception: 'ContextServicesExceptionResource',
+    says: /^Invalid tenant specified : specified tenant in HTTP header 'ContactCenterId'='wrong value' not configured\. Verify configuration\.$/,
+  }),
   ...['x', 's1', 's1:-1', 's1:1,', 's1:1 p'].map((position) =>
     bad('position', `X-CS-Position ${JSON.stringify(position)}`, { headers: { 'x-cs-position': position } }),
   ),
@@ -410,7 +428,6 @@ function bodyRows(operation: Operation): readonly Row[] {
             body: (body) => ({ ...(body as object), [long(1026)]: 1 }),
           }),
         ]),
-    ...(rowsOfOneOperation[id] ?? []),
   ];
 }
 
@@ -449,6 +466,12 @@ const rowsOfOneOperation: Readonly<Record<string, readonly Row[]>> = {
         services: [{ ...(without(firstElement(body), 'state') as object), associate_state_task: true }],
       }),
     }),
+    bad('lost', 'a task tied to the state of its element and to another one', {
+      body: (body, { state }) => ({
+        services: [{ ...(firstElement(body) as object), task: { state_id: state }, associate_state_task: true }],
+      }),
+      says: /both name/,
+    }),
     {
       kind: 'foreign id',
       what: 'a task in the state of another service',
@@ -459,6 +482,18 @@ const rowsOfOneOperation: Readonly<Record<string, readonly Row[]>> = {
       says: /no state found/,
     },
   ],
+  S2: [
+    bad('other id', 'another customer in the body', {
+      body: () => ({ customer_id: 'other' }),
+      says: /customer_id in the body/,
+    }),
+  ],
+  ...Object.fromEntries(
+    ['S4', 'T4_all', 'T5', 'K3_all', 'K4'].map((id) => [
+      id,
+      [bad('query', 'at', { path: (path: string) => `${path}?at=2020-01-01T00:00:00Z`, says: /not served yet/ })],
+    ]),
+  ),
   T1: [foreignState('previous_state_id')],
   K1: [foreignState('state_id')],
   T3: [
@@ -470,6 +505,12 @@ const rowsOfOneOperation: Readonly<Record<string, readonly Row[]>> = {
       body: (body) => ({ ...(body as object), mine: 1 }),
       says: /mine is not known/,
     }),
+    ...['disposition', 'disposition_desc', 'est_duration', 'state_type'].map((name) =>
+      bad('lost', `${name} beside from and to`, {
+        body: (body: Json) => ({ ...(body as object), [name]: 5 }),
+        says: new RegExp(`^${name} is not known`),
+      }),
+    ),
     ...(['nowhere', 'foreignState'] as const).map((which) => ({
       kind: 'foreign id',
       what: `from.state_id: ${which}`,
@@ -681,6 +722,22 @@ it('knows every operation of the contract and no other', () => {
   expect(served).toHaveLength(32);
 });
 
+it('offers Idempotency-Key, and its refusal, where the header is read', () => {
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [method, about] of Object.entries(item as Record<string, Record<string, never>>)) {
+      const parameters = (about.parameters ?? []) as { name: string }[];
+      const offered = parameters.some(({ name }) => name === 'Idempotency-Key');
+      const reads = path.startsWith(`${basePath}/`) && (method === 'post' || method === 'put');
+      expect({ path, method, offered, refused: '422' in ((about.responses ?? {}) as object) }).toEqual({
+        path,
+        method,
+        offered: reads,
+        refused: reads,
+      });
+    }
+  }
+});
+
 it('has rows for every parameter and field', () => {
   for (const operation of operations()) {
     for (const name of operation.queryParameters) {
@@ -718,6 +775,7 @@ describe.each(Object.keys(samples))('%s', (id) => {
     const wrong: string[] = [];
     for (const row of rows) {
       const answer = await sendRow(operation, row, world, sample);
+      refusals += 1;
       const fault = faultOf(answer, row, world);
       if (fault !== undefined) wrong.push(`${row.kind} / ${row.what}: ${fault}`);
     }

@@ -20,6 +20,7 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
   let prefix = '';
   let topic = '';
   let admin: Admin;
+  let cases = 0;
   const opened: { close(): Promise<void> }[] = [];
 
   const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING });
@@ -49,10 +50,15 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
   });
 
   afterEach(async () => {
+    cases += 1;
     await admin.disconnect();
     for (const one of opened.splice(0).toReversed()) await one.close();
     await deleteTopics(address, prefix);
   }, CASE_TIMEOUT_MS);
+
+  afterAll(() => {
+    process.stdout.write(`suite: KafkaLogTransport, partitions: ${PARTITIONS}, cases: ${cases}\n`);
+  });
 
   describe('starting', () => {
     it(

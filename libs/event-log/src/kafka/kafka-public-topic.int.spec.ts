@@ -23,6 +23,7 @@ const event = (sequence: number, partition = 1): PublicEvent => ({
 
 describeOnKafka('the public topic', ({ address, proxied }) => {
   let prefix = '';
+  let cases = 0;
   const opened: { close(): Promise<void> }[] = [];
 
   beforeEach(async () => {
@@ -32,9 +33,14 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
   }, CASE_TIMEOUT_MS);
 
   afterEach(async () => {
+    cases += 1;
     for (const one of opened.splice(0).toReversed()) await one.close();
     await deleteTopics(address, prefix);
   }, CASE_TIMEOUT_MS);
+
+  afterAll(() => {
+    process.stdout.write(`suite: KafkaPublicTopic, partitions: ${PARTITIONS}, cases: ${cases}\n`);
+  });
 
   const proxy = async (): Promise<KafkaProxy> => {
     const started = await KafkaProxy.start(proxied);
