@@ -13,12 +13,14 @@ export interface Documentation {
   /** Of the answer's body; missing, it is empty. */
   readonly answer?: Schema;
   readonly location?: string;
-  /** Status of error answers beside 400, 405, 413 and 503, with their meaning. */
+  /** Status of error answers beside 400, 405, 413, 422 and 503, with their meaning. */
   readonly errors?: Readonly<Record<number, string>>;
   /** Schema of the body where no class says it. */
   readonly body?: Schema;
   readonly query?: readonly ApiQueryOptions[];
   readonly changes?: boolean;
+  /** Whether an `Idempotency-Key` is read: as a rule with everything that changes something. */
+  readonly keyed?: boolean;
 }
 
 const errorSchema = { $ref: '#/components/schemas/Error' };
@@ -48,7 +50,7 @@ const errorAnswer = (status: number, description: string) =>
 
 /** One operation of the contract, for the status of its success and for the OpenAPI document. */
 export function Documented(about: Documentation): MethodDecorator {
-  const { status, answer, location, errors = {}, query = [], changes = false } = about;
+  const { status, answer, location, errors = {}, query = [], changes = false, keyed = changes } = about;
   const operationId = `${about.id}_${about.summary.replace(/[^A-Za-z]+(.)?/g, (_, next?: string) => (next ?? '').toUpperCase())}`;
   return applyDecorators(
     HttpCode(status),
@@ -65,7 +67,10 @@ export function Documented(about: Documentation): MethodDecorator {
     }),
     errorAnswer(400, 'The path, query or body is not as it must be.'),
     ...Object.entries(errors).map(([code, meaning]) => errorAnswer(Number(code), meaning)),
-    ...(changes ? [errorAnswer(413, 'The body is larger than this server takes.')] : []),
+    ...(changes
+      ? [errorAnswer(413, 'The body, or the service with this change in it, is larger than this server takes.')]
+      : []),
+    ...(keyed ? [errorAnswer(422, 'The Idempotency-Key came with another request.')] : []),
     errorAnswer(503, 'Not now. The exception tells why; nothing is said that is not known.'),
     ...(about.body === undefined ? [] : [ApiBody({ schema: about.body, required: true })]),
     ...query.map((parameter) => ApiQuery({ required: false, ...parameter } as ApiQueryOptions)),
@@ -79,7 +84,7 @@ export function Documented(about: Documentation): MethodDecorator {
       required: false,
       description: 'Recorded with every event; made here when missing.',
     }),
-    ...(changes
+    ...(keyed
       ? [
           ApiHeader({
             name: 'Idempotency-Key',

@@ -1,6 +1,7 @@
 import { Catch, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#operations';
+import { RejectedAt } from '../services/rejected-at.js';
 import { errorBody, onTheWire } from './on-the-wire.js';
 import { Refused } from './refused.js';
 import type { Routes } from './routes.js';
@@ -34,6 +35,7 @@ export class ErrorsFilter implements ExceptionFilter {
       );
     }
     if (reply.sent) return;
+    if (error instanceof RejectedAt) request.sent?.answeredAt(error.position);
     const { contentType, body } = errorBody(answer, request.headers.accept);
     void reply.status(answer.status).headers(answer.headers).header('Content-Type', contentType).send(body);
   }

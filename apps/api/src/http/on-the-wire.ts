@@ -31,6 +31,7 @@ const rejections = {
 const refusals = {
   unreadable: { status: HttpStatus.BAD_REQUEST, exception: 'BadRequestException' },
   invalid: { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
+  'unknown-tenant': { status: HttpStatus.BAD_REQUEST, exception: 'ContextServicesExceptionResource' },
   'no-such-route': { status: HttpStatus.NOT_FOUND, exception: 'NotFoundException' },
   'no-such-method': { status: HttpStatus.METHOD_NOT_ALLOWED, exception: 'MethodNotAllowedException' },
   'too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },

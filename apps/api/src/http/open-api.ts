@@ -147,12 +147,13 @@ without change. Where that product loses data silently, this server answers with
 - A whole number beyond 2^53 is refused (400, send it as text) and never rounded. In ids it is read as text.
 - Unknown ids answer 404 (an option gives the 400 of the product). What is completed already: 409.
 - Dates take 1 to 9 digits of fraction, Z, an offset or none (UTC) and one-digit parts; answers have three digits and Z.
-- A contact key, customer id or extension name has at most 1024 bytes; session_id 32, interaction_id 50, disposition_desc
+- A contact key, customer id, enumerated value or extension name has at most 1024 bytes; session_id 32, interaction_id 50, disposition_desc
   64 characters. Longer ones are refused, not cut.
 - Names of the contract cannot be names of extensions (400 in the path; in bodies those that only answers have are passed
   over, so that an answer can be posted back).
 - ttl and expiration_time are taken in every start and end; both must be in the future. Without them a conversation
   expires some time (5 years, an option) after its last change.
+- The conversation as it was (\`?at=\`) is not served yet: 400. A ContactCenterId that is not this server's tenant: 400.
 - 503 is the only answer of its kind: its exception tells why, X-CS-Outcome whether a change was applied, Retry-After when
   to come back.
 - Every answer carries X-CS-Position. Sent back, it makes any process wait until it knows what the caller has seen.`;

@@ -33,6 +33,8 @@ describe('a time', () => {
   it('is epoch milliseconds', () => {
     expect(new QueryParameters('t=2009-05-12T12:05:12%2B01:00').time('t')).toBe(Date.parse('2009-05-12T11:05:12Z'));
     expect(new QueryParameters('').time('t')).toBeUndefined();
+    for (const offset of ['+02:00', '+0200', '+02', '%2B02:00', '%2b02'])
+      expect(new QueryParameters(`t=2020-02-01T02:00:00${offset}`).time('t')).toBe(Date.parse('2020-02-01T00:00:00Z'));
   });
 
   it.each(['t=', 't=yesterday', 't=2009-05-12'])('%j is refused', (text) =>

@@ -38,7 +38,7 @@ export class QueryParameters {
   time(name: string): number | undefined {
     const text = this.single(name);
     if (text === undefined) return undefined;
-    const time = parseTime(text);
+    const time = parseTime(text.replace(unencodedPlus, '+'));
     if (time === undefined) throw invalid(name, 'must be a date and time, for example 2009-05-12T12:05:12.145Z');
     return time;
   }
@@ -63,6 +63,9 @@ export class QueryParameters {
     return [...kept, `${encodeURIComponent(name)}=${encodeURIComponent(value)}`].join('&');
   }
 }
+
+/** Before an offset: there a plus that was not encoded is a blank by now. */
+const unencodedPlus = / (?=\d{2}(?::?\d{2})?$)/;
 
 const invalid = (name: string, what: string): Refused => new Refused('invalid', `The query parameter ${name} ${what}`);
 

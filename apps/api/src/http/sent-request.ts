@@ -33,6 +33,8 @@ export class SentRequest {
   readonly correlationId: string;
   /** Of the URL as it was sent; answers' `Location` and `Link` carry it. */
   readonly prefix: string;
+  /** As it was sent, but for scheme and host. */
+  private readonly url: string;
   private positions: LogPositions = nothingSeen;
 
   constructor(
@@ -43,13 +45,21 @@ export class SentRequest {
   ) {
     const given = request.headers['x-correlation-id'];
     this.correlationId = typeof given === 'string' && goodCorrelationId.test(given) ? given : randomUUID();
-    this.prefix = prefixOf(request.originalUrl, prefixes) ?? prefixes.base;
+    this.url = withoutOrigin(request.originalUrl);
+    this.prefix = prefixOf(this.url, prefixes) ?? prefixes.base;
     reply.header('X-Correlation-Id', this.correlationId);
   }
 
   /** Reads what must be readable before any work is done. Throws `Refused` or `MalformedPosition`. */
   read(): void {
     this.query = new QueryParameters(queryText(this.request.url));
+    const tenant = this.request.headers['contactcenterid'];
+    if (tenant !== undefined && tenant !== this.tenant) {
+      throw new Refused(
+        'unknown-tenant',
+        `Invalid tenant specified : specified tenant in HTTP header 'ContactCenterId'='${String(tenant)}' not configured. Verify configuration.`,
+      );
+    }
     const seen = this.request.headers['x-cs-position'];
     if (seen !== undefined) this.answeredAt(parsePositions(Array.isArray(seen) ? seen.join(',') : seen));
   }
@@ -80,7 +90,7 @@ export class SentRequest {
 
   /** `Link` to the next page: the same URL with another cursor. */
   nextPage(cursor: string): void {
-    const [path] = this.request.originalUrl.split('?') as [string];
+    const [path] = this.url.split('?') as [string];
     this.reply.header('Link', `<${path}?${this.query.with('page', cursor)}>; rel="next"`);
   }
 
@@ -99,22 +109,14 @@ export class SentRequest {
     const body = this.request.body as SentBody | undefined;
     return {
       key: digest(this.tenant, '\n', key),
-      request: digest(
-        method,
-        ' ',
-        this.pathWithinPrefix(),
-        '?',
-        queryText(this.request.originalUrl),
-        '\n',
-        body?.bytes ?? '',
-      ),
+      request: digest(method, ' ', this.pathWithinPrefix(), '?', queryText(this.url), '\n', body?.bytes ?? ''),
     };
   }
 
-  /** The same for every prefix and with or without a slash at the end. */
+  /** The same for every prefix, every percent-encoding of one path, and with or without a slash at the end. */
   private pathWithinPrefix(): string {
-    const [path] = this.request.originalUrl.split('?') as [string];
-    return path.slice(this.prefix.length).replace(/\/$/, '');
+    const [path] = this.url.split('?') as [string];
+    return JSON.stringify(path.slice(this.prefix.length).replace(/\/$/, '').split('/').map(decodeURIComponent));
   }
 }
 
@@ -123,6 +125,12 @@ export function prefixOf(url: string, { base, extra }: UrlPrefixes): string | un
   return [base, ...extra]
     .filter((prefix) => url === prefix || url.startsWith(`${prefix}/`) || url.startsWith(`${prefix}?`))
     .sort((a, b) => b.length - a.length)[0];
+}
+
+/** HTTP/1.1 lets a client, as it does to a proxy, name scheme and host in front of the path. */
+export function withoutOrigin(url: string): string {
+  const path = url.replace(/^https?:\/\/[^/?#]*/i, '');
+  return path.startsWith('/') || path === url ? path : `/${path}`;
 }
 
 const queryText = (url: string): string => {

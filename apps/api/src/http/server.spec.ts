@@ -54,6 +54,24 @@ describe('a path', () => {
     expect((await api.request('GET', `services/anonymous/${encodeURIComponent(key)}/active`)).json()).toHaveLength(1);
   });
 
+  it('needs a contact key and a customer id', async () => {
+    for (const path of [
+      'services/anonymous',
+      'services/anonymous/',
+      'services/anonymous//active',
+      'customers//services',
+    ]) {
+      expect({ path, status: (await api.request('GET', path)).statusCode }).toEqual({ path, status: 400 });
+    }
+  });
+
+  it('of health and metrics reads no headers of the contract', async () => {
+    const headers = { 'x-cs-position': 'garbage', contactcenterid: 'other' };
+    for (const path of ['/health/live', '/metrics'])
+      expect((await api.request('GET', path, { headers })).statusCode).toBe(200);
+    expect((await api.request('GET', 'services/nope', { headers: { contactcenterid: '1' } })).statusCode).toBe(404);
+  });
+
   it('answers HEAD without a body and OPTIONS with what is allowed', async () => {
     const id = await started({ customer_id: newCustomer() });
     const head = await api.request('HEAD', `services/${id}`);
@@ -105,6 +123,8 @@ describe('an error', () => {
       [`GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
       ['nonsense\r\n\r\n', 400],
       ['BREW / HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+      ['GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+      ['GET / HTTP/1.1\r\nHost: x\r\nExpect: the-impossible\r\n\r\n', 417],
     ] as const) {
       const [head, body] = (await raw(port, request)).split('\r\n\r\n');
       expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
@@ -113,6 +133,17 @@ describe('an error', () => {
         exception: expect.stringMatching(/^com\.genesyslab\./),
       });
     }
+    const id = await started({ customer_id: newCustomer() });
+    const absolute = `GET http://somewhere:80/genesys/1/cs/services/${id} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    expect(await raw(port, absolute)).toMatch(new RegExp(`^HTTP/1.1 200 [^]*"service_id":"${id}"`));
+  });
+
+  it('says where in the log a refusal stands', async () => {
+    const id = await started({ customer_id: newCustomer() });
+    await post(`services/${id}/end`, {});
+    const position = /^s\d+:\d+/;
+    expect((await post(`services/${id}/end`, {})).headers['x-cs-position']).toMatch(position);
+    expect((await api.request('GET', 'services/nope')).headers['x-cs-position']).toMatch(position);
   });
 });
 
@@ -157,6 +188,16 @@ describe('a repeat with the same Idempotency-Key', () => {
     const state = await post(`services/${service_id}/states/start`, { state_type: 1 }, other);
     expect((await post(`services/${service_id}/states/start`, { state_type: 1 }, other)).json()).toEqual(state.json());
     expect((await post(`services/${service_id}/states/start`, { state_type: 2 }, other)).statusCode).toBe(422);
+    const named = { 'idempotency-key': 'a name' };
+    for (const name of ['a%2Fb', 'a%2fb', '%61%2Fb', 'a%2Fb/'])
+      expect(
+        (await api.request('PUT', `services/${service_id}/extensions/${name}`, { payload: '1', headers: named }))
+          .statusCode,
+      ).toBe(200);
+    expect(
+      (await api.request('PUT', `services/${service_id}/extensions/a%252Fb`, { payload: '1', headers: named }))
+        .statusCode,
+    ).toBe(422);
     const ended = { 'idempotency-key': 'the end' };
     expect((await post(`services/${service_id}/end`, {}, ended)).statusCode).toBe(204);
     expect((await post(`services/${service_id}/end`, {}, ended)).statusCode).toBe(204);
@@ -265,6 +306,12 @@ describe('a list', () => {
 });
 
 describe('a composite start', () => {
+  it('may ask to tie a task that is not there', async () => {
+    const element = { service: { customer_id: newCustomer() }, associate_state_task: true };
+    for (const state of [{}, { state: {} }])
+      expect((await post('services_composite/start', { services: [{ ...element, ...state }] })).statusCode).toBe(200);
+  });
+
   it('gives states and tasks the number of the service that it finds', async () => {
     const numberOf = (id: string) => id.split('-')[0];
     for (let place = 0; place < 8; place++) {

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -9,7 +9,7 @@ import type { SentBody } from './json-body.js';
 import { errorBody, onTheWire } from './on-the-wire.js';
 import { Refused } from './refused.js';
 import { Routes } from './routes.js';
-import { JSON_TYPE, prefixOf, SentRequest, type UrlPrefixes } from './sent-request.js';
+import { JSON_TYPE, prefixOf, SentRequest, withoutOrigin, type UrlPrefixes } from './sent-request.js';
 
 export interface ServerOptions {
   readonly prefixes: UrlPrefixes;
@@ -47,12 +47,15 @@ export function createServer(options: ServerOptions): {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: LONGEST_PARAMETER, querystringParser: () => ({}) },
     // An open connection is served until the server is closed: what arrives on it is not refused.
     return503OnClosing: false,
-    rewriteUrl: ({ url = '/' }) => withBase(url, prefixes),
+    // Node would refuse it without a body.
+    http: { requireHostHeader: false },
+    rewriteUrl: ({ url = '/' }) => withBase(withoutOrigin(url), prefixes),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       errors.answer(error, request, reply),
     clientErrorHandler: answerUnparsable,
   });
   const server: FastifyInstance = adapter.getInstance();
+  server.server.on('checkExpectation', refuseExpectation);
   readBodiesAsBytes(server, maxBodyBytes);
   server.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.add({ method: one, pattern: url });
@@ -61,8 +64,9 @@ export function createServer(options: ServerOptions): {
   server.addHook('onRequest', (request, reply, done) => {
     request.sent = new SentRequest(request, reply, options.tenant, prefixes);
     try {
+      refuseNoHost(request);
       refuseEmptySegments(request.url);
-      request.sent.read();
+      if (!operations.test(request.url)) request.sent.read();
       done();
     } catch (error) {
       done(error as Error);
@@ -147,6 +151,22 @@ function closeWhatIsAnswered(server: FastifyInstance): void {
 function refuseEmptySegments(url: string): void {
   const [path] = url.split('?') as [string];
   if (path.includes('//')) throw new Refused('unreadable', 'The path holds an empty segment');
+}
+
+function refuseNoHost({ raw }: FastifyRequest): void {
+  if (raw.headers.host === undefined && raw.httpVersion === '1.1')
+    throw new Refused('unreadable', 'A request of HTTP/1.1 needs the header Host');
+}
+
+/** Node asks before Fastify sees the request. The connection ends: a body may follow that nobody reads. */
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const refusal = Object.assign(new Error('Only 100-continue can be expected'), { statusCode: 417 });
+  const { contentType, body } = errorBody(
+    onTheWire(refusal, { unknownIdStatus: 404, changes: false }),
+    request.headers.accept,
+  );
+  const length = Buffer.byteLength(body);
+  response.writeHead(417, { 'Content-Type': contentType, 'Content-Length': length, Connection: 'close' }).end(body);
 }
 
 const clientErrorStatus: Readonly<Record<string, number>> = {

@@ -128,8 +128,10 @@ export class StartServiceBody extends ServiceBody {
   customer_id?: string;
 }
 
-/** The customer is in the URL; a `customer_id` in the body is passed over. */
-export class AssociateServiceBody extends ServiceBody {}
+export class AssociateServiceBody extends ServiceBody {
+  @Id({ meaning: 'The same id as in the URL. Another one is refused.' })
+  customer_id?: string;
+}
 
 export class EndServiceBody extends DispositionBody {}
 
@@ -194,7 +196,7 @@ export class NextStateBody {
   est_duration?: number;
 }
 
-/** Extensions belong into `from` or `to`; beside them they would be lost, so they are refused. */
+/** Extensions, outcome, type and duration belong into `from` or `to`; beside them they would be lost, so they are refused. */
 export class TransitionBody extends EventBody {
   @Inner({ meaning: 'The state that ends, with extensions of its own.', type: () => EndedStateBody, required: true })
   from!: EndedStateBody;
@@ -236,10 +238,18 @@ export class CompositeElementBody {
   associate_state_task?: boolean;
 }
 
+/** Each element is some commands, and one call waits for all of them. */
+const MOST_ELEMENTS = 100;
+
 export class CompositeBody {
   extensions: Extensions = {};
 
-  @Inner({ meaning: 'Served one after another.', type: () => CompositeElementBody, list: true, required: true })
+  @Inner({
+    meaning: 'Served one after another.',
+    type: () => CompositeElementBody,
+    most: MOST_ELEMENTS,
+    required: true,
+  })
   services!: CompositeElementBody[];
 
   @Flag({ meaning: 'Creates services without looking for a match.' })
@@ -254,6 +264,10 @@ const closed: ReadonlySet<BodyClass<object>> = new Set([
   ExpirationBody,
   CompositeElementBody,
   CompositeBody,
+]);
+/** Names that have a meaning, but not in this place, where they would be lost too. */
+const misplaced: ReadonlyMap<BodyClass<object>, readonly string[]> = new Map([
+  [TransitionBody, ['state_type', 'est_duration', 'disposition', 'disposition_desc']],
 ]);
 /** How deep ids stand in a body; elsewhere a number is a number. */
 const idsBelowTop: ReadonlyMap<BodyClass<object>, readonly number[]> = new Map<BodyClass<object>, readonly number[]>([
@@ -300,7 +314,7 @@ export function readBody<Body extends object>(Body: BodyClass<Body>, value: Json
   for (const [name, given] of Object.entries(value as { readonly [name: string]: Json })) {
     const known = fields.get(name);
     if (known) Reflect.set(body, name, known.isId && typeof given === 'number' ? String(given) : given);
-    else if (!isReserved(name)) extensions.push([name, given]);
+    else if (!isReserved(name) || misplaced.get(Body)?.includes(name)) extensions.push([name, given]);
   }
   for (const [name] of extensions) {
     if (closed.has(Body))

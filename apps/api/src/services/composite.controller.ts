@@ -24,13 +24,12 @@ export class CompositeController {
     id: 'S11',
     summary: 'Composite start',
     description:
-      'Finds or creates, element by element, an active service by the fields that the event carries (`customer_id`, `service_type`, `contact_key`; `5` equals `"5"`, of several matches the newest), then a state and a task in it by type, and updates what was found. A failing element stops the call with its error; what was done before it stays, and a repeat with the same `Idempotency-Key` finds it. `state` may be missing. `create_new_services` is read from the body, and from the query too. The keys of the answer are not known of the product: ids and, for each, whether it was created.',
+      'Finds or creates, element by element, an active service by the fields that the event carries (`customer_id`, `service_type`, `contact_key`; `5` equals `"5"`, of several matches the newest), then a state and a task in it by type, and updates what was found. A failing element stops the call with its error; what was done before it stays, and a repeat with the same `Idempotency-Key` finds it. `state` may be missing; without a task `associate_state_task` means nothing. At most 100 elements. `create_new_services` is read from the body, and from the query too. The keys of the answer are not known of the product: ids and, for each, whether it was created.',
     status: 200,
     answer: ref('CompositeAnswer'),
     location: 'Path of the last task, or of the last state, or of the last service.',
     errors: {
       404: 'A state that is named is not one of the service.',
-      422: 'The Idempotency-Key came with another request.',
     },
     query: [{ name: 'create_new_services', type: Boolean, description: 'As in the body.' }],
     changes: true,
@@ -58,8 +57,11 @@ export class CompositeController {
     key: string | undefined,
     now: number,
   ): CompositeElement {
-    if (associate_state_task && (!state || !task)) {
-      throw new Refused('invalid', `${where}associate_state_task needs a state and a task beside it`);
+    if (associate_state_task && task && !state) {
+      throw new Refused('invalid', `${where}associate_state_task needs a state beside the task`);
+    }
+    if (associate_state_task && task?.state_id !== undefined) {
+      throw new Refused('invalid', `${where}associate_state_task and ${where}task.state_id both name the task's state`);
     }
     const { ids } = this.calls;
     const service_id = this.calls.startedId(service.service_id, () => ids.service(key));

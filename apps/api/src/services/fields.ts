@@ -87,8 +87,8 @@ export const EnumeratedValue = (about: Meaning): PropertyDecorator =>
   field(
     {
       name: 'enumerated',
-      must: 'a text or a number',
-      isValid: (value) => isText(value) || typeof value === 'number',
+      must: `a text of at most ${MOST_BYTES} bytes or a number`,
+      isValid: (value) => (isText(value) ? bytesOf(value) <= MOST_BYTES : typeof value === 'number'),
       api: { oneOf: [{ type: 'string' }, { type: 'number' }] },
     },
     about,
@@ -131,21 +131,21 @@ export const Flag = (about: Meaning): PropertyDecorator =>
     about,
   );
 
-/** A body within the body; its own class reads it. */
+/** A body within the body, or with `most` a list of so many; its own class reads it. */
 export const Inner = (
-  about: Meaning & { readonly type: () => new () => object; readonly list?: boolean },
-): PropertyDecorator =>
-  field(
-    {
-      name: 'inner',
-      must: about.list === true ? 'a list of objects, one or more' : 'an object',
-      isValid: (value) =>
-        about.list === true ? Array.isArray(value) && value.length > 0 && value.every(isObject) : isObject(value),
-      api: { type: about.type, isArray: about.list === true } as ApiPropertyOptions,
-      inner: about.type,
-    },
-    about,
-  );
+  about: Meaning & { readonly type: () => new () => object; readonly most?: number },
+): PropertyDecorator => {
+  const { type, most } = about;
+  const kind: Pick<Kind, 'must' | 'isValid' | 'api'> =
+    most === undefined
+      ? { must: 'an object', isValid: isObject, api: { type } }
+      : {
+          must: `a list of objects, one or more, at most ${most}`,
+          isValid: (value) => Array.isArray(value) && value.length > 0 && value.length <= most && value.every(isObject),
+          api: { type, isArray: true, minItems: 1, maxItems: most },
+        };
+  return field({ name: 'inner', ...kind, inner: type }, about);
+};
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -69,6 +69,11 @@ export class ServiceCalls {
 
   /** `has`: what the caller looks for in the service, so that its absence is not said too early. */
   async service(sent: SentRequest, serviceId: string, has?: (service: LiveService) => boolean): Promise<LiveService> {
+    if (sent.query.list('at') !== undefined)
+      throw new Refused(
+        'invalid',
+        'The query parameter at is not served yet: only the conversation of now can be asked',
+      );
     const { service, position } = await this.queries.execute(new GetService(serviceId, sent.context, has));
     sent.answeredAt(position);
     return service;

@@ -67,7 +67,6 @@ export class ServiceController {
     location: 'Path of the service.',
     errors: {
       409: 'The id is taken (own ids only).',
-      422: 'The Idempotency-Key came with another request.',
     },
     changes: true,
   })
@@ -92,7 +91,7 @@ export class ServiceController {
       'The service leaves the lists of its former owner. The body may bring new values for fields of the start and extensions; its `timestamp` never changes that of the start. Works on completed services too. The product does not say what it answers: 200 and an empty object.',
     status: 200,
     answer: { type: 'object' },
-    errors: { ...unknownService, 422: 'The Idempotency-Key came with another request.' },
+    errors: unknownService,
     changes: true,
   })
   async associate(
@@ -102,6 +101,7 @@ export class ServiceController {
     @Sent() sent: SentRequest,
   ) {
     refuseOtherId('service_id', body.service_id, service_id);
+    refuseOtherId('customer_id', body.customer_id, customer_id);
     const now = this.calls.now();
     const { contact_key } = body;
     await this.calls.execute(sent, {
@@ -126,7 +126,6 @@ export class ServiceController {
     errors: {
       ...unknownService,
       409: 'It is completed already; the message says when.',
-      422: 'The Idempotency-Key came with another request.',
     },
     changes: true,
   })
@@ -154,6 +153,8 @@ export class ServiceController {
     query: [...nestedStates, ...nestedTasks, extensions],
   })
   async get(@Param('service_id') serviceId: string, @Sent() sent: SentRequest) {
+    // `services/anonymous/` with nothing behind it (contract 0.3, 15).
+    if (serviceId === 'anonymous') throw new Refused('invalid', 'contact_key must not be empty');
     const [nested, asked] = [nestedAsked(sent), extensionsAsked(sent.query.list('extensions'))];
     return serviceAnswer(await this.calls.service(sent, serviceId), nested, asked);
   }
@@ -166,6 +167,7 @@ export class ServiceController {
     status: 200,
     errors: unknownService,
     changes: true,
+    keyed: false,
   })
   async delete(@Param('service_id') service_id: string, @Sent() sent: SentRequest): Promise<void> {
     await this.calls.execute(sent, { type: 'DeleteService', data: { service_id } });

@@ -20,7 +20,6 @@ import { stateAnswer, type JsonObject as Answer } from './service.answer.js';
 import { isOneOf, nestedAsked, ServiceCalls, type Status } from './service-calls.js';
 
 const unknown = { 404: 'There is no such service or state.' };
-const reused = { 422: 'The Idempotency-Key came with another request.' };
 const listQuery = [typesAsked('state_types'), ...nestedTasks, extensions, ...paging];
 const order = 'Ascending by `started.timestamp`, then by the time of recording, then by id.';
 
@@ -37,7 +36,7 @@ export class StateController {
     status: 201,
     answer: idOnly('state_id'),
     location: 'Path of the state.',
-    errors: { ...unknown, 409: 'The id is taken (own ids only).', ...reused },
+    errors: { ...unknown, 409: 'The id is taken (own ids only).' },
     changes: true,
   })
   async start(
@@ -66,7 +65,7 @@ export class StateController {
     status: 201,
     answer: idOnly('state_id'),
     location: 'Path of the new state.',
-    errors: { ...unknown, 409: 'The state is completed already; the message says when.', ...reused },
+    errors: { ...unknown, 409: 'The state is completed already; the message says when.' },
     changes: true,
   })
   async transition(
@@ -98,7 +97,7 @@ export class StateController {
     summary: 'Complete a state',
     description: 'Tasks of the state go on. Fields of other events are tolerated.',
     status: 204,
-    errors: { ...unknown, 409: 'It is completed already; the message says when.', ...reused },
+    errors: { ...unknown, 409: 'It is completed already; the message says when.' },
     changes: true,
   })
   async end(
@@ -191,7 +190,7 @@ export class StateController {
     summary: 'Update an extension of a state',
     description: 'Replaces the whole value, or creates the extension.',
     status: 200,
-    errors: { ...unknown, ...reused },
+    errors: unknown,
     body: {},
     changes: true,
   })
@@ -211,7 +210,7 @@ export class StateController {
     summary: 'Merge an extension of a state',
     description: 'As for a service.',
     status: 200,
-    errors: { ...unknown, ...reused },
+    errors: unknown,
     body: { type: 'object', additionalProperties: {} },
     changes: true,
   })

@@ -12,7 +12,6 @@ import { taskAnswer, type JsonObject as Answer } from './service.answer.js';
 import { isOneOf, ServiceCalls, type Status } from './service-calls.js';
 
 const unknown = { 404: 'There is no such service or task.' };
-const reused = { 422: 'The Idempotency-Key came with another request.' };
 const order = 'Ascending by `started.timestamp`, then by the time of recording, then by id.';
 const listQuery = [
   typesAsked('task_types'),
@@ -34,7 +33,7 @@ export class TaskController {
     status: 201,
     answer: idOnly('task_id'),
     location: 'Path of the task.',
-    errors: { 404: 'There is no such service or state.', 409: 'The id is taken (own ids only).', ...reused },
+    errors: { 404: 'There is no such service or state.', 409: 'The id is taken (own ids only).' },
     changes: true,
   })
   async start(
@@ -60,7 +59,7 @@ export class TaskController {
     summary: 'Complete a task',
     description: 'Fields of other events are tolerated.',
     status: 204,
-    errors: { ...unknown, 409: 'It is completed already; the message says when.', ...reused },
+    errors: { ...unknown, 409: 'It is completed already; the message says when.' },
     changes: true,
   })
   async end(
@@ -158,7 +157,7 @@ export class TaskController {
     summary: 'Update an extension of a task',
     description: 'Replaces the whole value, or creates the extension.',
     status: 200,
-    errors: { ...unknown, ...reused },
+    errors: unknown,
     body: {},
     changes: true,
   })
@@ -178,7 +177,7 @@ export class TaskController {
     summary: 'Merge an extension of a task',
     description: 'As for a service.',
     status: 200,
-    errors: { ...unknown, ...reused },
+    errors: unknown,
     body: { type: 'object', additionalProperties: {} },
     changes: true,
   })
