@@ -190,6 +190,7 @@ class Step {
         if (claim.status === 'claimed') {
           const service = await this.finish(claim);
           const own = mine !== undefined && claim.idempotency?.key === mine.key;
+          if (own) await this.refuseTaken(start);
           if (own || (service && matchesComposite(service, start)))
             return { service_id: claim.service_id, created: own };
         }
@@ -230,8 +231,9 @@ class Step {
   private async refuseTaken(start: ServiceStart): Promise<void> {
     if (isServerMade(start.service_id)) return;
     const service = await this.serviceNow(start.service_id);
-    const isOurs =
-      'started' in service && service.started.timestamp === start.timestamp && matchesComposite(service, start);
+    const isOurs = this.context.idempotency
+      ? (await this.createdBefore(start.service_id)) !== undefined
+      : 'started' in service && service.started.timestamp === start.timestamp && matchesComposite(service, start);
     if (!isOurs) throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
   }
 
