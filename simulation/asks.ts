@@ -78,16 +78,16 @@ export class Asks {
     return known[known.length - 1 - random.below(Math.min(this.hot, known.length))]!;
   }
 
+  /** An id of a caller's own, new or in use. */
+  private broughtId(): string {
+    const inUse = this.known.filter(({ service_id }) => !isServerMade(service_id)).slice(-this.hot);
+    return inUse.length > 0 && this.random.chance(0.45) ? this.random.pick(inUse).service_id : `s${++this.made}`;
+  }
+
   private start(key: string | undefined): () => Ask {
     const { random } = this;
-    // As over HTTP: a caller may bring an id of its own, again and again; one of the server's is made for each request.
-    const custom = this.known.filter(({ service_id }) => !isServerMade(service_id)).slice(-this.hot);
-    const brought =
-      custom.length > 0 && random.chance(0.3)
-        ? random.pick(custom).service_id
-        : random.chance(0.5)
-          ? `s${++this.made}`
-          : undefined;
+    // As over HTTP: a caller may bring an id of its own; one of the server's is made for each request.
+    const brought = random.chance(0.65) ? this.broughtId() : undefined;
     const keyed = brought ?? (key === undefined ? undefined : this.ids.service(key));
     const lifetime = this.lifetime(0.3) ?? { slide: 3_600 };
     const data = {
@@ -110,7 +110,8 @@ export class Asks {
     const count = random.chance(0.15) ? 2 : 1;
     const createNew = random.chance(0.12);
     const elements = Array.from({ length: count }, (_, place) => {
-      const made = () => this.ids.service(key === undefined ? undefined : `${key}/${place}`);
+      const brought = random.chance(0.1) ? this.broughtId() : undefined;
+      const made = () => brought ?? this.ids.service(key === undefined ? undefined : `${key}/${place}`);
       const compared = {
         ...(random.chance(0.8)
           ? { contact_key: random.pick(compositeContacts) }

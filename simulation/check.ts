@@ -162,7 +162,7 @@ class Checker {
       return;
     }
     const recordsNothing = this.candidates(command.data.service_id, attempt.begin, end).some((service) => {
-      const decision = decided(command, service);
+      const decision = decided(command, service, idempotency !== undefined);
       return 'answer' in decision && decision.event === undefined && same(decision.answer, answer);
     });
     if (recordsNothing) return;
@@ -187,7 +187,7 @@ class Checker {
       } catch (error) {
         return error instanceof Rejected && error.code === code;
       }
-      const decision = decided(command, service);
+      const decision = decided(command, service, idempotency !== undefined);
       return 'code' in decision && decision.code === code;
     });
   }
@@ -255,6 +255,9 @@ class Checker {
       const others = this.history.attempts.filter((other) => other.idempotency?.key === idempotency?.key);
       return others.some((other) => other.idempotency?.request !== idempotency?.request);
     }
+    // The id that the caller brought is in use.
+    if (code === 'service-already-started')
+      return ask.elements.some(({ service }) => this.truth.history({ tenant, stream: service.start.service_id }));
     // Found, and gone before its state or task was started.
     if (code === 'service-not-found')
       return [...this.truth.streams.values()].some(({ steps }) =>
@@ -345,11 +348,10 @@ class Checker {
     for (const first of answered) {
       // A repeat is what comes after the answer.
       for (const { attempt, outcome } of answered.filter((other) => other.attempt.begin.order > first.end.order)) {
-        const [one, other] = [rememberedOf(first.outcome), rememberedOf(outcome)];
-        if (one && other && !same(one, other))
+        if (!same(outcome.answer, first.outcome.answer))
           this.fail(
             rule,
-            `${attempt.id} was answered ${JSON.stringify(other)}, ${first.attempt.id} before it ${JSON.stringify(one)}`,
+            `${attempt.id} was answered ${JSON.stringify(outcome.answer)}, ${first.attempt.id} before it ${JSON.stringify(first.outcome.answer)}`,
           );
       }
     }
@@ -574,6 +576,11 @@ class Checker {
       const entry = listEntry(shownStep.aggregate.service, owner);
       if (entry) expectedEntries.push(entry);
     }
+    for (const { kind, partition, offset } of this.truth.partitions.flat()) {
+      const isSetAside = published.deadLetters.some((one) => one.partition === partition && one.offset === offset);
+      if (kind === 'foreign' && !isSetAside)
+        this.fail(rule, `the foreign s${partition}:${offset} is not among the dead letters`);
+    }
     for (const row of rows.values()) this.fail(rule, `${row.stream} has a row that the log does not explain`);
     const inLists = (entries: readonly ListEntry[]) => entries.map((entry) => JSON.stringify(entry)).sort();
     const [found, expected] = [inLists(store.allEntries()), inLists(expectedEntries)];
@@ -662,9 +669,13 @@ const events = {
   MergeExtension: ['ExtensionMerged'],
 } as const satisfies Record<ServiceCommand['type'], readonly string[]>;
 
-function decided(command: ServiceCommand, service: Service): ReturnType<typeof decide> | { readonly code: string } {
+function decided(
+  command: ServiceCommand,
+  service: Service,
+  isKeyed: boolean,
+): ReturnType<typeof decide> | { readonly code: string } {
   try {
-    return decide(command, service);
+    return decide(command, service, isKeyed);
   } catch (error) {
     if (error instanceof Rejected) return { code: error.code };
     throw error;
@@ -678,12 +689,6 @@ const rowOf = ({ record, head, aggregate }: Step): Partial<StreamRow> => {
   const { tenant: owner, stream, offset } = record;
   return { tenant: owner, stream, head, offset, ...(aggregate && { aggregate }) };
 };
-
-/** The part of an answer that is the same for each repeat. That something was found is not remembered: it records nothing. */
-function rememberedOf({ kind, answer }: Answered | Composed): unknown {
-  if (kind === 'answered') return answer.created === false ? undefined : answer;
-  return answer.map(({ service_id, service_created }) => ({ service_id, service_created }));
-}
 
 /** Whether any two of them were under way at the same time. In order of their beginnings. */
 const overlap = (attempts: readonly Attempt[]): boolean =>

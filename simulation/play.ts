@@ -69,6 +69,8 @@ interface Weather {
   readonly projectorKillEveryMs: number;
   readonly forgetEveryMs: number;
   readonly switchEveryMs: number;
+  /** Records that this protocol did not write. */
+  readonly foreignEveryMs: number;
   readonly knownBytes: readonly number[];
 }
 
@@ -96,7 +98,8 @@ function weather(random: Random): Weather {
     rebalanceEveryMs: every(0.6, 20, 200),
     projectorKillEveryMs: every(0.5, 50, 300),
     forgetEveryMs: every(0.6, 5, 60),
-    switchEveryMs: every(0.5, 40, 300),
+    foreignEveryMs: every(0.2, 50, 400),
+    switchEveryMs: every(0.4, 60, 400),
     knownBytes: Array.from({ length: processes.api }, () => random.pick([1, 6_000, 1_000_000, 1_000_000])),
   };
 }
@@ -329,6 +332,13 @@ class Schedule {
     this.again(weather.projectorKillEveryMs, () => this.endProjector());
     this.again(weather.forgetEveryMs, () => this.forget());
     this.again(weather.switchEveryMs, () => this.switchMode());
+    this.again(weather.foreignEveryMs, () =>
+      this.world.log.write({
+        kind: 'foreign',
+        partition: this.random.below(this.options.partitions),
+        reason: 'no key',
+      }),
+    );
   }
 
   private again(everyMs: number, happen: () => void): void {

@@ -87,10 +87,12 @@ export class SimulatedLog {
     return member;
   }
 
-  leave(member: Member): void {
+  /** Resolves when what the member is doing is done. */
+  async leave(member: Member): Promise<void> {
     this.members = this.members.filter((one) => one !== member);
-    for (const holding of member.holdings) holding.noticed = true;
+    for (const holding of member.holdings) holding.lose();
     this.rebalance();
+    await Promise.all(member.working.values());
   }
 
   /** Partitions go to other members; the one before may not notice for a while. */
@@ -102,15 +104,15 @@ export class SimulatedLog {
       if (before?.member === member && before !== undefined && !before.noticed) return;
       if (before) {
         const late = random.chance(0.5) ? network.hop() : random.between(0, 500);
-        scheduler.after(scheduler.world, late, () => (before.noticed = true));
+        scheduler.after(scheduler.world, late, () => before.lose());
       }
       this.holders[partition] = undefined;
       if (!member) return;
       trace(() => `group      partition ${partition} goes to ${member.owner.name}`);
-      const holding: Holding = { member, partition, noticed: false };
+      const holding = new Holding(member, partition);
       this.holders[partition] = holding;
       // A member that gets a partition has noticed by then that it had lost it, and first finishes what it was doing.
-      for (const one of member.holdings) if (one.partition === partition) one.noticed = true;
+      for (const one of member.holdings) if (one.partition === partition) one.lose();
       member.holdings.add(holding);
       scheduler.enqueue(member.owner, () => {
         const earlier = member.working.get(partition) ?? Promise.resolve();
@@ -131,10 +133,14 @@ export class SimulatedLog {
     while (!holding.noticed) {
       try {
         let { next, epoch } = await scheduler.point(subscriber.checkpoint(partition));
+        if (next > records.length) {
+          subscriber.onFatal(new Error(`partition ${partition}: the log ends at ${records.length}, before ${next}`));
+          break;
+        }
         while (!holding.noticed) {
           await scheduler.point(scheduler.sleep(owner, network.hop()));
           if (next >= records.length) {
-            await scheduler.point(this.somethingNew());
+            await scheduler.point(this.somethingNew(holding));
             continue;
           }
           const fetched = records.slice(next, next + 1 + random.below(8));
@@ -160,12 +166,16 @@ export class SimulatedLog {
     member.holdings.delete(holding);
   }
 
-  private somethingNew(): Promise<void> {
+  /** Resolves when there is one more record somewhere, or the partition is lost. */
+  private somethingNew(holding: Holding): Promise<void> {
     return new Promise((resolve) => {
-      const forget = this.onWrite(() => {
+      const wake = (): void => {
         forget();
         resolve();
-      });
+      };
+      const forget = this.onWrite(wake);
+      holding.onLoss = wake;
+      if (holding.noticed) wake();
     });
   }
 }
@@ -178,11 +188,20 @@ interface Member {
   readonly working: Map<number, Promise<void>>;
 }
 
-interface Holding {
-  readonly member: Member;
-  readonly partition: number;
+class Holding {
   /** The member knows that it lost the partition. */
-  noticed: boolean;
+  noticed = false;
+  onLoss: () => void = () => undefined;
+
+  constructor(
+    readonly member: Member,
+    readonly partition: number,
+  ) {}
+
+  lose(): void {
+    this.noticed = true;
+    this.onLoss();
+  }
 }
 
 type Fate =
@@ -202,10 +221,11 @@ export class SimulatedTransport extends LogTransport {
   /** What must come next on this producer: the rest of a batch that was not acknowledged. */
   private owed: readonly Unplaced[] | undefined;
   private broken = false;
+  private caused: Fate | undefined;
 
   constructor(
     private readonly log: SimulatedLog,
-    private readonly owner: Owner,
+    readonly owner: Owner,
     private readonly misuse: (what: string) => void,
   ) {
     super();
@@ -220,7 +240,7 @@ export class SimulatedTransport extends LogTransport {
   }
 
   override append(batch: readonly Unplaced[]): Promise<ReadonlySet<number>> {
-    const { faults, random } = this.log.parts;
+    const { faults } = this.log.parts;
     if (this.underWay) this.misuse('a batch was sent while another was under way');
     if (this.broken) this.misuse('a producer that failed for good was used again');
     if (this.owed && !sameRecords(this.owed, batch))
@@ -233,7 +253,7 @@ export class SimulatedTransport extends LogTransport {
     let failure: 'passing' | 'permanent' | undefined;
     return new Promise((resolve, reject) => {
       for (const [partition, records] of groups) {
-        const fate: Fate = random.chance(faults.rates.append) ? random.weighted(fates) : 'stored';
+        const fate = this.nextFate();
         if (fate !== 'stored') faults.happened(`append ${fate}`);
         void this.send(records, fate).then(() => {
           if (fate === 'stored' || fate === 'twice') acknowledged.add(partition);
@@ -251,6 +271,18 @@ export class SimulatedTransport extends LogTransport {
         });
       }
     });
+  }
+
+  /** Makes this happen to the next append. */
+  causeOnce(fate: Fate): void {
+    this.caused = fate;
+  }
+
+  private nextFate(): Fate {
+    const { faults, random } = this.log.parts;
+    const fate = this.caused ?? (random.chance(faults.rates.append) ? random.weighted(fates) : 'stored');
+    this.caused = undefined;
+    return fate;
   }
 
   /** Resolves when the client has its answer, or gives up waiting for it. */
@@ -355,10 +387,7 @@ export class SimulatedTransport extends LogTransport {
   override subscribe(subscriber: Subscriber): Promise<Subscription> {
     const member = this.log.join(this.owner, subscriber);
     return Promise.resolve({
-      close: () => {
-        this.log.leave(member);
-        return Promise.resolve();
-      },
+      close: () => this.log.leave(member),
     });
   }
 
