@@ -149,7 +149,7 @@ describe('an error', () => {
 
 async function raw(port: number, text: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  socket.end(text);
+  socket.write(text); // all of these ask for the end of the connection, or get it
   let answer = '';
   socket.on('data', (chunk) => (answer += String(chunk)));
   await once(socket, 'close');
