@@ -32,6 +32,7 @@ export const rules = [
   'rows, lists and parked streams equal the fold of the log',
   'public events: each valid one, in stream order, none void',
   'everything is answered',
+  'the tail shows every record once, in order',
   'the transport is used as it must be',
 ] as const;
 

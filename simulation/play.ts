@@ -284,7 +284,7 @@ class Schedule {
       process: api.number,
       ask,
       ...(idempotency && { idempotency }),
-      seen: random.chance(0.5) ? this.callers[caller]! : nothingSeen,
+      seen: random.chance(0.6) ? this.callers[caller]! : nothingSeen,
       begin: this.moment(),
     };
     this.attempts.push(attempt);

@@ -1,4 +1,12 @@
-import { Arbiter, PassingFailure, defaultWriterLimits, type Foreign, type PublicEvent } from '#event-log';
+import {
+  Arbiter,
+  PassingFailure,
+  defaultWriterLimits,
+  type Checkpoint,
+  type Foreign,
+  type PublicEvent,
+  type RecordListener,
+} from '#event-log';
 import { streamKey, type RecordedEvent } from '#events';
 import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { ProjectorProgress } from '../apps/api/src/engine/projector-progress.js';
@@ -173,7 +181,7 @@ export class ApiProcess {
         const running = this.assemble(owner, readModel, checkpoints);
         const { arbiter, streams, progress, admission } = running;
         close = () => arbiter.close();
-        await scheduler.point(arbiter.follow(checkpoints, streams.listen));
+        await scheduler.point(arbiter.follow(checkpoints, this.inOrder(owner, checkpoints, streams.listen)));
         await scheduler.point(progress.start());
         admission.followTo(this.world.control.entries.length - 1);
         this.running = running;
@@ -185,6 +193,22 @@ export class ApiProcess {
         await scheduler.point(scheduler.sleep(owner, 20));
       }
     }
+  }
+
+  /** Sees to it that the listener is shown every record once, in order. */
+  private inOrder(owner: Owner, from: readonly Checkpoint[], listen: RecordListener): RecordListener {
+    const next = new Map(from.map((checkpoint) => [checkpoint.partition, checkpoint.next]));
+    return (record, epoch) => {
+      const { partition, offset } = record;
+      const expected = next.get(partition) ?? 0;
+      if (offset !== expected)
+        this.world.violation(
+          'the tail shows every record once, in order',
+          `${owner.name} was shown s${partition}:${offset} instead of s${partition}:${expected}`,
+        );
+      next.set(partition, offset + 1);
+      listen(record, epoch);
+    };
   }
 
   private assemble(owner: Owner, readModel: ReadModel, followed: readonly StoredCheckpoint[]): Running {
