@@ -103,6 +103,7 @@ async function playClean() {
     for (const [name, count] of Object.entries(one.counts)) counts[name] = (counts[name] ?? 0) + count;
     for (const { rule, what } of one.violations) {
       const before = broken.get(rule);
+      if (!before) progress(`seed ${one.seed}: ${rule}: ${what}`);
       if (!before || one.seed < before.seed)
         broken.set(rule, { times: (before?.times ?? 0) + 1, seed: one.seed, what });
       else before.times += 1;
@@ -198,7 +199,9 @@ async function playMutations() {
       );
     }
   };
+  const cases = waiting.length;
   await Promise.all(Array.from({ length: options.workers }, work));
+  console.log(`suite: Mutations, cases: ${cases}`);
 }
 
 process.once('exit', removeBuilds);

@@ -1,0 +1,284 @@
+import { answerOf, type ServiceCommand } from '#domain';
+import { encode, isServiceEvent, streamKey, type DomainEvent, type NewRecord } from '#events';
+import { listChanges, listEntry } from '#read-model';
+import { check, type Rule } from './check.js';
+import { Truth, type Attempt, type Moment, type Outcome, type Step } from './history.js';
+import { PublishedEvents } from './processes.js';
+import { beginning } from './scheduler.js';
+import type { Stored } from './simulated-log.js';
+import { SimulatedStore } from './simulated-store.js';
+
+const tenant = '1';
+const stream = 's1';
+const timestamp = '2026-01-01T00:00:00.000Z';
+const start: ServiceCommand = {
+  type: 'StartService',
+  data: { service_id: stream, timestamp, contact_key: 'ada' },
+  lifetime: { slide: 3_600 },
+};
+const end: ServiceCommand = { type: 'EndService', data: { service_id: stream, timestamp } };
+const started: DomainEvent = { type: 'ServiceStarted', data: start.data };
+const ended: DomainEvent = { type: 'ServiceEnded', data: { ...end.data, contact_key: 'ada' } };
+
+/** What happened: a service is started by r1 and ended by r2, one partition, everybody told so, everything projected. */
+class Story {
+  readonly log: Stored[] = [];
+  readonly attempts: Attempt[] = [];
+  readonly store = new SimulatedStore();
+  readonly published = new PublishedEvents();
+  private moments = 0;
+
+  constructor() {
+    this.fence(0);
+    this.ask('r1', start, () => accepted(this.event('r1', started, 1)));
+    this.ask('r2', end, () => accepted(this.event('r2', ended, 2)));
+    for (const step of this.steps()) this.project(step);
+  }
+
+  fence(epoch: number): void {
+    this.log.push({ kind: 'fence', epoch, ...this.place() });
+  }
+
+  event(correlationId: string, event: DomainEvent, version: number, more: Partial<NewRecord> = {}): Stored {
+    const stored: Stored = {
+      kind: 'event',
+      ...encode(event),
+      eventId: `event-${this.log.length}`,
+      tenant,
+      stream,
+      version,
+      epoch: 0,
+      correlationId,
+      ...more,
+      ...this.place(),
+    };
+    this.log.push(stored);
+    return stored;
+  }
+
+  ask(id: string, command: ServiceCommand, outcome: () => Outcome, more: Partial<Attempt> = {}): void {
+    this.attempt(id, { kind: 'command', command }, outcome, more);
+  }
+
+  attempt(id: string, ask: Attempt['ask'], outcome: () => Outcome, more: Partial<Attempt> = {}): void {
+    const begin = this.moment();
+    const result = outcome();
+    const request = this.attempts.length;
+    const attempt = {
+      id,
+      request,
+      process: 0,
+      ask,
+      seen: new Map(),
+      begin,
+      outcome: result,
+      end: this.moment(),
+      ...more,
+    };
+    this.attempts.push(attempt);
+  }
+
+  /** As the projector does with a valid event. */
+  project({ record, head, aggregate, event }: Step): void {
+    if (aggregate?.kind !== 'service' || !event || !isServiceEvent(event)) throw new Error('not an event of a service');
+    const before = this.store.find({ tenant, stream })?.aggregate;
+    const entryBefore = before?.kind === 'service' ? listEntry(before.service, tenant) : undefined;
+    const lists = listChanges(entryBefore, listEntry(aggregate.service, tenant));
+    this.store.insert(lists.insert, record.offset);
+    this.store.remove(lists.remove, record.offset);
+    this.store.save({ tenant, stream, head, offset: record.offset, aggregate });
+    this.publish(record.eventId, record.version);
+  }
+
+  publish(id: string, sequence: number): void {
+    const key = streamKey({ tenant, stream });
+    this.published.events.push({ id, sequence, key, type: '', subject: stream, time: '', partition: 0, data: {} });
+  }
+
+  steps(): readonly Step[] {
+    return new Truth([this.log]).history({ tenant, stream })?.steps ?? [];
+  }
+
+  broken(): readonly Rule[] {
+    const found = new Set<Rule>();
+    const { attempts, store, published } = this;
+    check({
+      truth: new Truth([this.log]),
+      attempts,
+      store,
+      published,
+      quiet: true,
+      violation: (rule) => found.add(rule),
+    });
+    return [...found];
+  }
+
+  private moment(): Moment {
+    return { order: this.moments++, time: beginning + this.log.length, ends: [this.log.length] };
+  }
+
+  private place() {
+    const offset = this.log.length;
+    return { partition: 0, offset, sequence: offset, recordedAt: beginning + offset };
+  }
+}
+
+function accepted(record: Stored): Outcome {
+  const { partition, offset } = record;
+  const event = record.kind === 'event' && record.type === 'ServiceStarted' ? started : ended;
+  return {
+    kind: 'answered',
+    answer: isServiceEvent(event) ? answerOf(event) : {},
+    position: new Map([[partition, offset]]),
+  };
+}
+
+const refused = (code: string): Outcome => ({ kind: 'rejected', code });
+
+describe('The checker', () => {
+  it('finds nothing wrong with a history that is right', () => expect(new Story().broken()).toEqual([]));
+
+  const planted: readonly [string, Rule, (story: Story) => void][] = [
+    [
+      'an accepted command whose record is void',
+      'an accepted command has one valid event, where its answer says',
+      (story) => story.ask('r3', end, () => accepted(story.event('r3', ended, 2))),
+    ],
+    [
+      'an answer that names another place',
+      'an accepted command has one valid event, where its answer says',
+      (story) => Object.assign(story.attempts[0]!.outcome!, { position: new Map([[0, 7]]) }),
+    ],
+    [
+      'a refusal without a state that refuses',
+      'a refusal is justified by a state between request and answer',
+      (story) => story.ask('r3', start, () => refused('service-not-found')),
+    ],
+    [
+      'a refusal by a state of before the request',
+      'a refusal is justified by a state between request and answer',
+      (story) => story.attempt('r3', { kind: 'get', service_id: stream }, () => refused('service-not-found')),
+    ],
+    [
+      'a valid event of a refused command',
+      'what was not applied or is unknown has not more effect than it says',
+      (story) => Object.assign(story.attempts[1]!, { outcome: refused('service-not-found') }),
+    ],
+    [
+      'a valid event of a command that was not applied',
+      'what was not applied or is unknown has not more effect than it says',
+      (story) =>
+        Object.assign(story.attempts[1]!, { outcome: { kind: 'unavailable', exception: '', outcome: 'not-applied' } }),
+    ],
+    [
+      'two effects of one key',
+      'a key has one effect and one answer',
+      (story) =>
+        story.log.forEach((record) => Object.assign(record, { idempotency: { key: 'key', request: 'request' } })),
+    ],
+    [
+      'an event that nobody asked for',
+      'nothing is valid without a request, or in maintenance',
+      (story) => story.attempts.pop(),
+    ],
+    [
+      'an event in maintenance',
+      'nothing is valid without a request, or in maintenance',
+      (story) => {
+        story.fence(1);
+        story.event('r2', ended, 3, { epoch: 1 });
+      },
+    ],
+    [
+      'an event that leaves a hole',
+      'nothing is valid without a request, or in maintenance',
+      (story) => story.event('r2', ended, 5),
+    ],
+    [
+      'a query that shows what its process has passed',
+      'a query is never older than what was answered before',
+      (story) => {
+        const [first] = story.steps();
+        if (first?.aggregate?.kind !== 'service' || first.aggregate.service.status !== 'active')
+          throw new Error('no start');
+        const { service } = first.aggregate;
+        story.attempt('r3', { kind: 'get', service_id: stream }, () => ({
+          kind: 'found',
+          services: [service],
+          position: new Map(),
+        }));
+      },
+    ],
+    [
+      'a list that misses what its process has answered',
+      'a query is never older than what was answered before',
+      (story) =>
+        story.attempt(
+          'r3',
+          { kind: 'list', owner: { tenant, kind: 'contact', id: 'ada' }, filter: { status: 'completed' }, page: {} },
+          () => ({ kind: 'found', services: [], position: new Map() }),
+        ),
+    ],
+    [
+      'a row that is behind the log',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) => {
+        const { record, aggregate, head } = story.steps()[0]!;
+        story.store.save({ tenant, stream, head, offset: record.offset + 10, aggregate: aggregate! });
+      },
+    ],
+    [
+      'a list entry too many',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) => {
+        const [entry] = story.store.allEntries();
+        story.store.insert([{ ...entry!, status: 'active' }], 50);
+      },
+    ],
+    [
+      'a parked stream without a bad record',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) => story.store.park({ tenant, stream }, 3, 50),
+    ],
+    [
+      'a foreign record that is not set aside',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) =>
+        story.log.push({
+          kind: 'foreign',
+          reason: '',
+          partition: 0,
+          offset: 3,
+          sequence: 3,
+          recordedAt: beginning + 3,
+        }),
+    ],
+    [
+      'a valid event that was not published',
+      'public events: each valid one, in stream order, none void',
+      (story) => story.published.events.pop(),
+    ],
+    [
+      'events published in the wrong order',
+      'public events: each valid one, in stream order, none void',
+      (story) => story.published.events.reverse(),
+    ],
+    [
+      'a void record that was published',
+      'public events: each valid one, in stream order, none void',
+      (story) => story.publish('event-9', 2),
+    ],
+    ['a request without an answer', 'everything is answered', (story) => delete story.attempts[1]!.outcome],
+    [
+      'an answer that is no answer',
+      'everything is answered',
+      (story) => story.ask('r3', end, () => ({ kind: 'failed', error: 'a defect' })),
+    ],
+  ];
+
+  it.each(planted)('notices %s', (_violation, rule, plant) => {
+    const story = new Story();
+    plant(story);
+    expect(story.broken()).toContain(rule);
+  });
+});
