@@ -23,7 +23,9 @@ const inCi = process.env.CI === 'true';
 
 /** @type {Level[]} */
 const LEVELS = [
-  { name: 'unit', includes: (file) => !/\.(int|e2e)\.spec\.ts$/.test(file), jest: ['--maxWorkers=2'] },
+  { name: 'unit', includes: (file) => !/\.(embedded|int|e2e)\.spec\.ts$/.test(file), jest: ['--maxWorkers=2'] },
+  // The whole api on the embedded engine, and processes that are killed: too slow for the fast check.
+  { name: 'embedded', includes: (file) => file.endsWith('.embedded.spec.ts'), jest: ['--maxWorkers=2'] },
   { name: 'simulation', program: ['simulation/simulate.mjs', '--mutations'] },
   // One after another: each test has the brokers and the machine for itself.
   { name: 'int', brokers: true, includes: (file) => file.endsWith('.int.spec.ts'), jest: ['--runInBand'] },

@@ -127,7 +127,11 @@ class Step {
     const first = await this.chosenBefore(start);
     for (let attempt = 0; attempt < attempts; attempt++) {
       const chosen = (attempt === 0 && first) || (await this.choose(start, lifetime ?? this.parts.defaultLifetime));
-      if (chosen.created) return chosen;
+      if (chosen.created) {
+        // What an earlier round has found and remembered is not what the answer says.
+        if (attempt > 0) await this.remember(chosen.service_id, start);
+        return chosen;
+      }
       try {
         await this.remember(chosen.service_id, start);
         await this.update(chosen.service_id, start, lifetime);
@@ -250,18 +254,19 @@ class Step {
   private async chosenBefore(start: ServiceStart): Promise<Chosen | undefined> {
     const digest = this.digestOf('service');
     if (!digest) return undefined;
-    const created = await this.createdBefore(start.service_id);
-    if (created) return created;
     const id = this.claimStream('request', digest.key);
     let { claim: remembered } = await this.loadClaim(id);
     if (remembered.status === 'unclaimed') {
+      const created = await this.createdBefore(start.service_id);
+      if (created) return created;
       // The first attempt may have been answered by another process a moment ago.
       await this.parts.log.barrier(this.parts.commands.partition(id));
       ({ claim: remembered } = await this.loadClaim(id));
     }
     if (remembered.status !== 'claimed') return undefined;
     if (remembered.idempotency?.request !== digest.request) throw reused();
-    return { service_id: remembered.service_id, created: false };
+    // Not the service that an attempt without an answer has created, when one that came after it found another.
+    return { service_id: remembered.service_id, created: remembered.service_id === start.service_id };
   }
 
   /** With a key: this service, when an attempt of this very request has started it. */
