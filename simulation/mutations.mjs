@@ -118,8 +118,8 @@ export const mutations = [
   }),
   without('a repeat finds what the first attempt found', {
     file: composites,
-    from: 'await this.remember(chosen.service_id, start);',
-    to: '',
+    from: 'await this.remember(chosen.service_id, start);\n        await this.update',
+    to: 'await this.update',
   }),
   without('who recorded something is not told not-applied', {
     file: composites,
