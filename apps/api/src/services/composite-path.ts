@@ -266,7 +266,8 @@ class Step {
     if (remembered.status !== 'claimed') return undefined;
     if (remembered.idempotency?.request !== digest.request) throw reused();
     // Not the service that an attempt without an answer has created, when one that came after it found another.
-    return { service_id: remembered.service_id, created: remembered.service_id === start.service_id };
+    const { service_id } = remembered;
+    return (await this.createdBefore(service_id)) ?? { service_id, created: false };
   }
 
   /** With a key: this service, when an attempt of this very request has started it. */
