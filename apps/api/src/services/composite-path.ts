@@ -192,7 +192,7 @@ class Step {
       for (let attempt = 0; attempt < attempts; attempt++) {
         const { claim, head } = await this.loadClaim(id);
         if (claim.status === 'claimed') {
-          const service = await this.finish(claim);
+          const { service } = await this.finish(claim);
           const own = mine !== undefined && claim.idempotency?.key === mine.key;
           if (own) await this.refuseTaken(start);
           if (own || (service && matchesComposite(service, start)))
@@ -200,8 +200,9 @@ class Step {
         }
         const event = decideClaim(start, lifetime, claim, mine);
         if (!event || (await this.append(id, head, event))) {
-          await this.finish({ service_id: start.service_id, start, lifetime, ...(mine && { idempotency: mine }) });
-          await this.refuseTaken(start);
+          const claimed = { service_id: start.service_id, start, lifetime, ...(mine && { idempotency: mine }) };
+          const { isStartedHere } = await this.finish(claimed);
+          if (!isStartedHere) await this.refuseTaken(start);
           return { service_id: start.service_id, created: true };
         }
       }
@@ -213,8 +214,9 @@ class Step {
     });
   }
 
-  /** Writes the first record of a claimed service when it is missing. Undefined when the service is over. */
-  private async finish(claim: ServiceClaimed['data']): Promise<LiveService | undefined> {
+  /** Writes the first record of a claimed service when it is missing. No service: it is over. */
+  private async finish(claim: ServiceClaimed['data']): Promise<{ service?: LiveService; isStartedHere: boolean }> {
+    let isStartedHere = false;
     if ((await this.serviceNow(claim.service_id)).status === 'unstarted') {
       const { idempotency: _mine, ...rest } = this.context;
       const context = { ...rest, ...(claim.idempotency && { idempotency: claim.idempotency }) };
@@ -222,23 +224,24 @@ class Step {
       try {
         const command = { type: 'StartService', data: start, lifetime } as const;
         this.reached((await this.parts.commands.run(command, context, this.epoch)).position, true);
+        isStartedHere = true;
       } catch (error) {
         // Somebody else who met the claim was faster.
         if (!(error instanceof Rejected) || error.code !== 'service-already-started') throw error;
       }
     }
     const service = await this.serviceNow(claim.service_id);
-    return service.status === 'active' ? service : undefined;
+    return { isStartedHere, ...(service.status === 'active' && { service }) };
   }
 
-  /** An id that the caller brought (contract 0.3, 33) may be somebody else's service, which the claim has not started. */
+  /**
+   * An id that the caller brought (contract 0.3, 33) and that this call has not started is somebody else's service, unless
+   * an attempt with the same key has started it.
+   */
   private async refuseTaken(start: ServiceStart): Promise<void> {
     if (isServerMade(start.service_id)) return;
-    const service = await this.serviceNow(start.service_id);
-    const isOurs = this.context.idempotency
-      ? (await this.createdBefore(start.service_id)) !== undefined
-      : 'started' in service && service.started.timestamp === start.timestamp && matchesComposite(service, start);
-    if (!isOurs) throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
+    if ((await this.createdBefore(start.service_id)) === undefined)
+      throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
   }
 
   private async update(service_id: string, start: ServiceStart, lifetime: Lifetime | undefined): Promise<void> {
