@@ -41,7 +41,7 @@ export class Instruments {
   private lags: () => readonly number[] = () => [];
 
   constructor() {
-    const { lags } = { lags: () => this.lags() };
+    const lags = (): readonly number[] => this.lags();
     new Gauge({
       name: 'cs_unconfirmed_records',
       help: 'Records that the tail has seen and the projector has not confirmed',

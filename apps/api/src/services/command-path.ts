@@ -78,8 +78,7 @@ export class CommandPath {
     this.parts.refuseWhenBehind();
     return truthfully(async () => {
       await this.parts.streams.catchUpWith(context.seen);
-      // Without a key and of the server's own form, the id was made for this very request.
-      const isNew = command.type === 'StartService' && !context.idempotency && isServerMade(command.data.service_id);
+      const isNew = command.type === 'StartService' && isMadeForThis(command.data.service_id, context);
       return this.run(command, context, epoch, isNew);
     });
   }
@@ -232,6 +231,10 @@ export function living({ head, aggregate }: KnownStream, now: number): Service {
   if (head.expiresAt === undefined || now < head.expiresAt || service.status === 'unstarted') return service;
   return { status: 'gone', ...(service.start && { start: service.start }) };
 }
+
+/** Without a key and of the server's own form, the id was made for this very request. */
+export const isMadeForThis = (serviceId: string, { idempotency }: RequestContext): boolean =>
+  idempotency === undefined && isServerMade(serviceId);
 
 const lifetimeOf = ({ lifetime }: ServiceCommand): { lifetime?: Lifetime } => (lifetime ? { lifetime } : {});
 

@@ -15,7 +15,7 @@ import type { StreamId } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
 import type { Admission } from './admission.js';
 import { claimPrefix, isServerMade } from './ids.js';
-import { living, switching, truthfully, type CommandPath } from './command-path.js';
+import { isMadeForThis, living, switching, truthfully, type CommandPath } from './command-path.js';
 import type { QueryPath } from './query-path.js';
 import type { RecentStreams } from './recent-streams.js';
 import type { CompositeAnswer, CompositeElement, RequestContext } from './service.messages.js';
@@ -173,7 +173,7 @@ class Step {
 
   /** Creates the service without looking for one, or finds the one that the first attempt of this request created. */
   private async create(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
-    const isNew = this.context.idempotency === undefined && isServerMade(start.service_id);
+    const isNew = isMadeForThis(start.service_id, this.context);
     const { answer, position } = await this.parts.commands.run(
       { type: 'StartService', data: start, lifetime },
       this.contextOf('service'),
