@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import cassandra, { type Client, type ClientOptions } from 'cassandra-driver';
@@ -17,7 +18,7 @@ import {
 } from '../read-model.js';
 import { RefusedStart } from '../refused-start.js';
 import { Connection, RECONNECT_MS } from './connection.js';
-import { asOurs } from './driver-errors.js';
+import { asOurs, isUnknownKeyspace } from './driver-errors.js';
 import { migrate } from './migrate.js';
 import { createKeyspace } from './schema.cql.js';
 import * as cql from './statements.cql.js';
@@ -78,10 +79,7 @@ export class CassandraReadModel extends ReadModel {
     if (!KEYSPACE_NAME.test(keyspace)) throw new RefusedStart(`'${keyspace}' is not a name for a keyspace`);
     const anywhere = await Connection.open(clientOptions(options), (client) => ensureKeyspace(client, options));
     await anywhere.close();
-    const connection = await Connection.open({ ...clientOptions(options), keyspace }, (client) =>
-      migrate(client, keyspace),
-    );
-    return new CassandraReadModel(connection);
+    return new CassandraReadModel(await openKeyspace(options));
   }
 
   override async find(id: StreamId): Promise<StreamRow | undefined> {
@@ -339,6 +337,20 @@ function clientOptions(options: CassandraReadModelOptions): ClientOptions {
       readTimeout: options.readTimeoutMs ?? READ_TIMEOUT_MS,
     },
   };
+}
+
+/** Another process may have made the keyspace just now: nodes list it before they can use it. */
+async function openKeyspace(options: CassandraReadModelOptions): Promise<Connection> {
+  const { keyspace } = options;
+  const deadline = performance.now() + (options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
+  for (;;) {
+    try {
+      return await Connection.open({ ...clientOptions(options), keyspace }, (client) => migrate(client, keyspace));
+    } catch (error) {
+      if (!isUnknownKeyspace(error) || performance.now() > deadline) throw error;
+      await pause(RECONNECT_MS);
+    }
+  }
 }
 
 async function ensureKeyspace(client: Client, options: CassandraReadModelOptions): Promise<void> {

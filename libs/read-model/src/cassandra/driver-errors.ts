@@ -44,6 +44,12 @@ export function asOursAtStart(error: unknown): unknown {
   return wrongOption ? new RefusedStart(wrongOption.message, { cause: error }) : asOurs(error);
 }
 
+/** Of an error while connecting: the node does not know the keyspace. It may list one in its tables a moment earlier. */
+export const isUnknownKeyspace = (error: unknown): boolean =>
+  [error, ...innerErrors(error)].some(
+    (one) => one instanceof errors.ResponseError && one.code === responseErrorCodes.invalid,
+  );
+
 const innerErrors = (error: unknown): readonly unknown[] => Object.values(byHost(error));
 
 /** In one line: the driver's own message holds whole stacks. */
