@@ -4,6 +4,7 @@ export * from './event-log.js';
 export * from './judge.js';
 export * from './log-record.js';
 export * from './log-transport.js';
+export * from './presence.js';
 export * from './public-event.js';
 export * from './refused-start.js';
 export * from './writer.js';
