@@ -7,3 +7,5 @@ export * from './service/evolve.js';
 export * from './service/find.js';
 export * from './service/size.js';
 export * from './claim/claim.js';
+export * from './metadata/metadata.js';
+export * from './server-mode/server-mode.js';

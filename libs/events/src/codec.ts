@@ -1,5 +1,6 @@
 import type { DomainEvent, EventEnvelope, RecordedEvent } from './envelope.js';
 import type { ClaimEvent } from './claim.events.js';
+import type { ControlEvent } from './control.events.js';
 import type { ServiceEvent } from './service.events.js';
 import { keepsPromise } from './promises.js';
 import { upcast } from './upcasters.js';
@@ -25,7 +26,23 @@ export const schemaVersions = {
   ServiceClaimed: 1,
 } as const satisfies Record<DomainEvent['type'], number>;
 
-const isKnown = (type: string): type is DomainEvent['type'] => Object.hasOwn(schemaVersions, type);
+/** The same for the control log. */
+export const controlSchemaVersions = {
+  ModeSwitchStarted: 1,
+  ModeSwitched: 1,
+  ProcessDrained: 1,
+  MetadataInitialized: 1,
+  BusinessAttributeDefined: 1,
+  BusinessAttributeDeleted: 1,
+  ProfileExtensionSchemaCreated: 1,
+  ProfileExtensionSchemaDeleted: 1,
+  IdentificationKeyCreated: 1,
+  IdentificationKeyDeleted: 1,
+} as const satisfies Record<ControlEvent['type'], number>;
+
+const newest = { ...schemaVersions, ...controlSchemaVersions };
+
+type Encoded = Pick<RecordedEvent, 'type' | 'schemaVersion' | 'value'>;
 
 /** The record says it is of a type or schema version that a newer program wrote: stop, do not park. */
 export class NewerSchema extends Error {
@@ -38,14 +55,23 @@ export class Undecodable extends Error {
 }
 
 /** The one place where values pass on their way into the log. */
-export function encode(event: DomainEvent): { type: string; schemaVersion: number; value: string } {
-  return { type: event.type, schemaVersion: schemaVersions[event.type], value: JSON.stringify(event.data) };
+export function encode(event: DomainEvent | ControlEvent): Encoded {
+  const { type, data } = event;
+  return { type, schemaVersion: newest[type], value: JSON.stringify(data) };
 }
 
 /** The one place where values come out. Throws {@link NewerSchema} or {@link Undecodable}. */
-export function decode(record: Pick<RecordedEvent, 'type' | 'schemaVersion' | 'value'>): DomainEvent {
-  const { type, schemaVersion, value } = record;
-  if (!isKnown(type) || schemaVersion > schemaVersions[type]) {
+export const decode = (record: Encoded): DomainEvent => decodeOneOf(schemaVersions, record);
+
+/** The same for the control log. */
+export const decodeControl = (record: Encoded): ControlEvent => decodeOneOf(controlSchemaVersions, record);
+
+function decodeOneOf<Event extends DomainEvent | ControlEvent>(
+  versions: Readonly<Record<Event['type'], number>>,
+  { type, schemaVersion, value }: Encoded,
+): Event {
+  const isKnown = (name: string): name is Event['type'] => Object.hasOwn(versions, name);
+  if (!isKnown(type) || schemaVersion > versions[type]) {
     throw new NewerSchema(`event type ${type} version ${schemaVersion} is newer than this program`);
   }
   if (!Number.isInteger(schemaVersion) || schemaVersion < 1) {
@@ -53,7 +79,7 @@ export function decode(record: Pick<RecordedEvent, 'type' | 'schemaVersion' | 'v
   }
   const data = upcast(type, schemaVersion, parse(type, value));
   if (!keepsPromise(type, data)) throw new Undecodable(`the value is not that of a ${type}`);
-  return { type, data } as DomainEvent;
+  return { type, data } as unknown as Event;
 }
 
 function parse(type: string, value: string): object {
@@ -70,6 +96,11 @@ function parse(type: string, value: string): object {
 /** The record as a decoded event in its envelope. Throws as {@link decode}. */
 export function open(record: RecordedEvent): EventEnvelope {
   return { event: decode(record), record };
+}
+
+/** The same for a record of the control log. */
+export function openControl(record: RecordedEvent): EventEnvelope<ControlEvent> {
+  return { event: decodeControl(record), record };
 }
 
 export const isClaimEvent = (event: DomainEvent): event is ClaimEvent => event.type === 'ServiceClaimed';

@@ -1,4 +1,5 @@
 import type { ClaimEvent } from './claim.events.js';
+import type { ControlEvent } from './control.events.js';
 import type { Lifetime } from './lifetime.js';
 import type { ServiceEvent } from './service.events.js';
 
@@ -40,7 +41,7 @@ export interface RecordedEvent extends NewRecord {
 }
 
 /** A valid event, decoded, with the envelope's facts that folding needs. */
-export interface EventEnvelope<E extends DomainEvent = DomainEvent> {
+export interface EventEnvelope<E extends DomainEvent | ControlEvent = DomainEvent> {
   readonly event: E;
   readonly record: Omit<RecordedEvent, 'value'>;
 }
