@@ -43,8 +43,9 @@ export interface Subscriber {
   /** Asked each time a partition comes to this reader; from there it goes on. */
   checkpoint(partition: number): Promise<Checkpoint>;
   /**
-   * The promise is the acknowledgement: the partition's next batch comes after it. When it rejects, the batch comes
-   * again from {@link checkpoint} after a pause; other partitions go on.
+   * The promise is the acknowledgement: the partition's next batch comes after it, so this is never called twice at
+   * once for one partition of one reader, not even when the partition was taken away and came back. When it rejects, the
+   * batch comes again from {@link checkpoint} after a pause; other partitions go on.
    */
   handle(batch: Batch): Promise<void>;
   /** The reader cannot go on by itself (a hole in the log, a log that ends before the checkpoint). */

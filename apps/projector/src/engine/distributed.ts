@@ -1,4 +1,4 @@
-import { KafkaDeadLetters, KafkaLogTransport, KafkaPublicTopic } from '#event-log/kafka';
+import { KafkaDeadLetters, KafkaLogTransport, KafkaPublicTopic, type ServicesLogOptions } from '#event-log/kafka';
 import { CassandraReadModel } from '#read-model/cassandra';
 import type { ProjectorOptions } from '../projector.options.js';
 import { Opened, type Engine, type EngineHooks } from './engine.js';
@@ -51,7 +51,7 @@ export async function openDistributed(options: ProjectorOptions, { onTrouble }: 
     close: () => opened.close(),
   };
 
-  async function connectLog(settings: Parameters<typeof KafkaLogTransport.connect>[0]): Promise<KafkaLogTransport> {
+  async function connectLog(settings: ServicesLogOptions): Promise<KafkaLogTransport> {
     return KafkaLogTransport.connect({ ...settings, checkpoints: await readModel.checkpoints() });
   }
 }

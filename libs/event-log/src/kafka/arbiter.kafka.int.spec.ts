@@ -5,9 +5,12 @@ import { SystemClock } from '../clock.js';
 import type { Unplaced } from '../log-transport.js';
 import { describeEventLog, type EventLogFixture } from '../testing/event-log.contract.js';
 import { deleteTopics, describeOnKafka, newTopicPrefix } from '../../../../tools/brokers/real-kafka.js';
-import { KafkaLogTransport } from './kafka-log-transport.js';
+import { KafkaLogTransport, type KafkaLogTransportOptions } from './kafka-log-transport.js';
 import { topicNames } from './kafka-topics.js';
 
+type Log = NonNullable<KafkaLogTransportOptions['log']>;
+
+/** Of the services; the control log has one. */
 const PARTITIONS = 3;
 
 const arbitrate = (transport: KafkaLogTransport): Arbiter =>
@@ -20,16 +23,11 @@ const arbitrate = (transport: KafkaLogTransport): Arbiter =>
   });
 
 describeOnKafka('on Kafka', ({ address, proxied }) => {
-  const connect = (brokers: string, topicPrefix: string): Promise<KafkaLogTransport> =>
-    KafkaLogTransport.connect({ brokers: [brokers], topicPrefix, partitions: PARTITIONS });
-
-  async function openFixture(prefix: string): Promise<EventLogFixture> {
+  async function openFixture(log: Log, prefix: string): Promise<EventLogFixture> {
     const proxy = await KafkaProxy.start(proxied);
-    const [first, second, reader] = await Promise.all([
-      connect(proxy.address, prefix),
-      connect(address, prefix),
-      connect(address, prefix),
-    ]);
+    const connect = (broker: string): Promise<KafkaLogTransport> =>
+      KafkaLogTransport.connect({ log, brokers: [broker], topicPrefix: prefix, partitions: PARTITIONS });
+    const [first, second, reader] = await Promise.all([connect(proxy.address), connect(address), connect(address)]);
     const producers = [arbitrate(first), arbitrate(second)] as const;
     const close = async (): Promise<void> => {
       await Promise.all([...producers, reader].map((log) => log.close()));
@@ -40,12 +38,12 @@ describeOnKafka('on Kafka', ({ address, proxied }) => {
       reader,
       restart: async () => {
         await close();
-        return openFixture(prefix);
+        return openFixture(log, prefix);
       },
       cause: (fault) => {
         switch (fault) {
           case 'lost-acknowledgement':
-            void proxy.loseNextProduceAnswer(topicNames(prefix).services);
+            void proxy.loseNextProduceAnswer(topicNames(prefix)[log]);
             return;
           case 'duplicate':
             return storeNextTwice(first);
@@ -58,7 +56,9 @@ describeOnKafka('on Kafka', ({ address, proxied }) => {
     };
   }
 
-  describeEventLog('KafkaLogTransport', () => openFixture(newTopicPrefix()), ['lost-acknowledgement', 'duplicate']);
+  const faults = ['lost-acknowledgement', 'duplicate'] as const;
+  describeEventLog('KafkaLogTransport', () => openFixture('services', newTopicPrefix()), faults);
+  describeEventLog('KafkaLogTransport of control', () => openFixture('control', newTopicPrefix()), faults);
 });
 
 /** As a producer does that was thrown away after a lost answer, and whose successor sends the records again. */

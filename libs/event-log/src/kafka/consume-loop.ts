@@ -7,6 +7,8 @@ export interface ConsumeLoopOptions {
   /** Asked for each new consumer. */
   readonly groupId: () => string;
   readonly maxBytesPerPartition: number;
+  /** For how long the broker keeps a fetch when there is nothing, ms. What comes meanwhile is answered at once. */
+  readonly maxWaitMs: number;
   /** One past the last record of each partition, from the broker. */
   readonly ends: () => Promise<readonly number[]>;
   /**
@@ -133,7 +135,7 @@ export class ConsumeLoop {
   }
 
   private async consumeUntilLost(): Promise<Error> {
-    const { topic, groupId, maxBytesPerPartition } = this.options;
+    const { topic, groupId, maxBytesPerPartition, maxWaitMs } = this.options;
     const consumer = this.kafka.consumer({
       groupId: groupId(),
       sessionTimeout: 10_000,
@@ -141,7 +143,7 @@ export class ConsumeLoop {
       heartbeatInterval: 1_000,
       minBytes: 1,
       maxBytesPerPartition,
-      maxWaitTimeInMs: 50,
+      maxWaitTimeInMs: maxWaitMs,
       allowAutoTopicCreation: false,
       // A crashed consumer is replaced here: a restart by kafkajs itself would wait for its own ghost in the group.
       retry: { retries: 20, restartOnFailure: () => Promise.resolve(false) },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import kafkajs, { Kafka, logLevel, type Admin, type ITopicConfig } from 'kafkajs';
 import { kill, start } from '../../../../tools/brokers/brokers.mjs';
 import { KafkaProxy } from '../../../../tools/brokers/kafka-proxy.mjs';
-import type { Batch, Subscriber } from '../event-log.js';
+import { LogUnavailable, type Batch, type Subscriber } from '../event-log.js';
 import type { Checkpoint, LogRecord } from '../log-record.js';
 import { PassingFailure, type Unplaced } from '../log-transport.js';
 import { RefusedStart } from '../refused-start.js';
@@ -76,6 +76,55 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
         seen.records.forEach((records, partition) => {
           expect(records[0]).toMatchObject({ kind: 'fence', epoch: 0, offset: 0, logId: first![partition] });
         });
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
+      'opens two logs of several processes at the same time: that of the services and that of control',
+      async () => {
+        const kinds = ['services', 'control', 'control', 'services', 'control'] as const;
+        const transports = await Promise.all(
+          kinds.map((log) =>
+            KafkaLogTransport.connect({ log, brokers: [address], topicPrefix: prefix, partitions: 2 }),
+          ),
+        );
+        opened.push(...transports);
+        expect(transports.map(({ partitions }) => partitions)).toEqual([2, 1, 1, 2, 1]);
+        const [services, control] = transports as [KafkaLogTransport, KafkaLogTransport];
+        expect(transports.map(names)).toEqual(kinds.map((log) => names(log === 'services' ? services : control)));
+        expect(names(services)).not.toContain(control.logId(0));
+
+        // One group name for both: each reader still gets its own log, whole.
+        const group = `both-${prefix}`;
+        const readers = [new CountingSubscriber(2, group), new CountingSubscriber(1, group)] as const;
+        const seen = new Seen(1);
+        await control.follow(seen.from, seen.take, seen.fail);
+        await Promise.all([services.subscribe(readers[0]), control.subscribe(readers[1])]);
+        await appendPersistently(services, [...markers(0, 4), ...markers(1, 3)]);
+        await appendPersistently(transports[2]!, markers(0, 2, 'control'));
+        const [ends, controlEnds] = [await services.ends(), await control.ends()];
+        expect([ends.length, controlEnds.length]).toEqual([2, 1]);
+        await Promise.all([readers[0].reaches(ends), readers[1].reaches(controlEnds), seen.reaches(controlEnds)]);
+        expect(seen.ids(0)).toEqual(markers(0, 2, 'control').map(({ id }) => id));
+        expect(readers.flatMap(({ gaps }) => gaps)).toEqual([]);
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
+      'gives up in time when the names cannot be read, and can be tried again',
+      async () => {
+        await connect();
+        const between = await proxy();
+        const began = performance.now();
+        between.delay(50);
+        const starting = connect({ brokers: [between.address], namingTimeoutMs: 1 });
+        await expect(starting).rejects.toBeInstanceOf(LogUnavailable);
+        await expect(starting).rejects.toThrow(/record 0 of 4 partitions was not read within 1 ms/);
+        expect(performance.now() - began).toBeLessThan(CASE_TIMEOUT_MS / 2);
+        between.heal();
+        await connect({ brokers: [between.address] });
       },
       CASE_TIMEOUT_MS,
     );
@@ -414,6 +463,7 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
         const ids = new Set(seen.records.flatMap((_, partition) => seen.ids(partition)));
         expect(acknowledged.filter((id) => !ids.has(id))).toEqual([]);
         expect(projector.gaps).toEqual([]);
+        expect(projector.together).toBe(1);
         process.stdout.write(
           `KafkaLogTransport: ${seen.records.flat().length} records through 4 rebalances and a broker kill, ` +
             `${acknowledged.length} acknowledged, 0 missing; the projector repeated ${projector.repeats}\n`,
@@ -537,13 +587,19 @@ class Seen {
 
 /** Keeps its checkpoints as a projector does, and counts what comes again and what does not come. */
 class CountingSubscriber implements Subscriber {
-  readonly group = `counting-${newTopicPrefix()}`;
   readonly gaps: string[] = [];
   repeats = 0;
+  /** Batches of one partition in hand at once, at most. */
+  together = 0;
   private readonly next: number[];
+  private readonly inHand: number[];
   private readonly waiting = new Waiting();
 
-  constructor(partitions: number) {
+  constructor(
+    partitions: number,
+    readonly group = `counting-${newTopicPrefix()}`,
+  ) {
+    this.inHand = Array.from({ length: partitions }, () => 0);
     this.next = Array.from({ length: partitions }, () => 0);
   }
 
@@ -552,12 +608,16 @@ class CountingSubscriber implements Subscriber {
   }
 
   async handle({ partition, records }: Batch): Promise<void> {
+    this.inHand[partition]! += 1;
+    this.together = Math.max(this.together, this.inHand[partition]!);
+    await new Promise(setImmediate);
     for (const { offset } of records) {
       const due = this.next[partition]!;
       if (offset > due) this.gaps.push(`${partition}: ${offset} came where ${due} was due`);
       if (offset < due) this.repeats += 1;
       else this.next[partition] = offset + 1;
     }
+    this.inHand[partition]! -= 1;
     this.waiting.changed();
   }
 

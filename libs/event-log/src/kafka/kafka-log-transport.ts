@@ -13,11 +13,32 @@ import { KafkaSubscription } from './kafka-subscription.js';
 import { MAX_RECORD_BYTES, prepareTopics, topicNames, type TopicOptions } from './kafka-topics.js';
 import { TopicOffsets, type Offsets } from './topic-offsets.js';
 
-export interface KafkaLogTransportOptions extends KafkaOptions, Partial<Omit<TopicOptions, 'topicPrefix'>> {
-  /** What the read model was built from: a log that is another, or shorter, refuses the start. */
-  readonly checkpoints?: readonly { readonly partition: number; readonly next: number; readonly logId: string }[];
+interface KafkaLogOptions extends KafkaOptions, Partial<Omit<TopicOptions, 'topicPrefix'>> {
+  /** For reading record 0 of each partition when connecting, ms. */
+  readonly namingTimeoutMs?: number;
   /** A consumer crashed or was stuck, and is replaced. */
   readonly onConsumerRestart?: (reason: Error) => void;
+}
+
+/** `<prefix>.services`, in as many partitions as are configured. */
+export interface ServicesLogOptions extends KafkaLogOptions {
+  readonly log?: 'services';
+  /** What the read model was built from: a log that is another, or shorter, refuses the start. */
+  readonly checkpoints?: readonly StoredCheckpoint[];
+}
+
+/** `<prefix>.control`, always of one partition, read from its beginning by everybody: there are no checkpoints of it. */
+export interface ControlLogOptions extends KafkaLogOptions {
+  readonly log: 'control';
+  readonly checkpoints?: never;
+}
+
+export type KafkaLogTransportOptions = ServicesLogOptions | ControlLogOptions;
+
+interface StoredCheckpoint {
+  readonly partition: number;
+  readonly next: number;
+  readonly logId: string;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -28,6 +49,8 @@ const defaultTopicOptions = { partitions: 12, replicationFactor: 1, publicRetent
 const ackTimeoutMs = 5_000;
 
 const CLOSE_WITHIN_MS = 5_000;
+
+const defaultNamingTimeoutMs = 30_000;
 
 const ATTEMPTS_WHILE_ELECTED = 10;
 const ELECTION_PAUSE_MS = 100;
@@ -41,8 +64,11 @@ const BYTES_PER_PARTITION = MAX_RECORD_BYTES;
 /** Room for record 0, so that reading it does not fetch a megabyte of each partition. */
 const ONE_RECORD_BYTES = 4 * 1024;
 
+/** How long the broker keeps a fetch when there is nothing. What comes meanwhile is answered at once. */
+const MAX_WAIT_MS = { services: 50, control: 250 };
+
 /**
- * The topic `<prefix>.services` as a log without conditions. Record 0 of each partition is a fence of epoch 0 with a
+ * A topic as a log without conditions. Record 0 of each partition is a fence of epoch 0 with a
  * random id: the log's identity, since a topic that was deleted and created again looks like the old one otherwise.
  */
 export class KafkaLogTransport extends LogTransport {
@@ -50,6 +76,7 @@ export class KafkaLogTransport extends LogTransport {
 
   private constructor(
     private readonly kafka: Kafka,
+    private readonly log: 'services' | 'control',
     private readonly topic: string,
     private readonly logIds: readonly string[],
     private readonly producer: IdempotentProducer,
@@ -65,8 +92,9 @@ export class KafkaLogTransport extends LogTransport {
    * start would lose data or has found it lost; after any other error try again later.
    */
   static async connect(options: KafkaLogTransportOptions): Promise<KafkaLogTransport> {
-    const kafka = createKafka(options);
-    const topic = topicNames(options.topicPrefix).services;
+    const { log = 'services', checkpoints = [], namingTimeoutMs = defaultNamingTimeoutMs } = options;
+    const kafka = createKafka(options, log);
+    const topic = topicNames(options.topicPrefix)[log];
     const admin = kafka.admin();
     const producer = new IdempotentProducer(kafka, ackTimeoutMs);
     const offsets = new TopicOffsets(kafka, topic);
@@ -74,9 +102,9 @@ export class KafkaLogTransport extends LogTransport {
       await admin.connect();
       await prepareTopics(admin, { ...defaultTopicOptions, ...options });
       await producer.connect();
-      const logIds = await nameLog(kafka, topic, producer, offsets);
-      checkAgainst(options.checkpoints ?? [], logIds, await offsets.fetch());
-      return new KafkaLogTransport(kafka, topic, logIds, producer, offsets, options);
+      const logIds = await nameLog(kafka, topic, producer, offsets, namingTimeoutMs);
+      checkAgainst(checkpoints, logIds, await offsets.fetch());
+      return new KafkaLogTransport(kafka, log, topic, logIds, producer, offsets, options);
     } catch (error) {
       await Promise.all([producer.close(), offsets.close()]);
       throw error;
@@ -118,6 +146,7 @@ export class KafkaLogTransport extends LogTransport {
       this.kafka,
       {
         topic: this.topic,
+        maxWaitMs: MAX_WAIT_MS[this.log],
         // A group of its own for each consumer: nobody to share with, and no ghost of a former one to wait for.
         groupId: () => `${this.topic}.tail.${randomUUID()}`,
         maxBytesPerPartition: BYTES_PER_PARTITION,
@@ -138,7 +167,9 @@ export class KafkaLogTransport extends LogTransport {
       (hooks) =>
         new ConsumeLoop(this.kafka, {
           topic: this.topic,
-          groupId: () => subscriber.group,
+          maxWaitMs: MAX_WAIT_MS[this.log],
+          // kafkajs gives every topic of a group to each of its members, whether they read it or not.
+          groupId: () => (this.log === 'services' ? subscriber.group : `${subscriber.group}.${this.log}`),
           maxBytesPerPartition: BYTES_PER_PARTITION,
           ends: () => this.ends(),
           ...hooks,
@@ -188,6 +219,7 @@ async function nameLog(
   topic: string,
   producer: IdempotentProducer,
   offsets: TopicOffsets,
+  timeoutMs: number,
 ): Promise<readonly string[]> {
   const found = await fetchOnceLed(offsets);
   found.forEach(({ low }, partition) => {
@@ -200,8 +232,13 @@ async function nameLog(
   const messages = found.flatMap(({ high }, partition) =>
     high === 0 ? [toMessage({ kind: 'fence', partition, epoch: 0, logId: randomUUID() })] : [],
   );
-  if (messages.length > 0) await producer.send([{ topic, messages }]);
-  const records = await readFirstRecords(kafka, topic, offsets, found.length);
+  if (messages.length > 0) {
+    const named = await producer.send([{ topic, messages }]);
+    if (named.length < messages.length) {
+      throw new Error(`topic ${topic}: record 0 was acknowledged by ${named.length} of ${messages.length} partitions`);
+    }
+  }
+  const records = await readFirstRecords(kafka, topic, offsets, found.length, timeoutMs);
   return records.map((record, partition) => {
     if (record.kind === 'fence' && record.epoch === 0 && record.logId !== undefined) return record.logId;
     throw new RefusedStart(
@@ -227,17 +264,24 @@ async function readFirstRecords(
   topic: string,
   offsets: TopicOffsets,
   partitions: number,
+  timeoutMs: number,
 ): Promise<readonly LogRecord[]> {
   const first = new Map<number, LogRecord>();
   let loop: ConsumeLoop | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => {
+        const missing = `topic ${topic}: record 0 of ${partitions - first.size} partitions was not read`;
+        reject(new LogUnavailable(`${missing} within ${timeoutMs} ms`));
+      }, timeoutMs);
       loop = new ConsumeLoop(
         kafka,
         {
           topic,
           groupId: () => `${topic}.name.${randomUUID()}`,
           maxBytesPerPartition: ONE_RECORD_BYTES,
+          maxWaitMs: MAX_WAIT_MS.services,
           ends: async () => (await offsets.fetch()).map(({ high }) => high),
           onAssigned: () => undefined,
           onMessages: (partition, [message]) => {
@@ -252,13 +296,14 @@ async function readFirstRecords(
       );
     });
   } finally {
+    clearTimeout(timer);
     await loop?.close();
   }
   return [...first].toSorted(([a], [b]) => a - b).map(([, record]) => record);
 }
 
 function checkAgainst(
-  checkpoints: NonNullable<KafkaLogTransportOptions['checkpoints']>,
+  checkpoints: readonly StoredCheckpoint[],
   logIds: readonly string[],
   offsets: readonly Offsets[],
 ): void {

@@ -102,8 +102,9 @@ class PersistentSender {
 
 const closed = (topic: string): Error => new Error(`${topic} was closed before the message was acknowledged`);
 
-async function connectSender(options: KafkaOptions, topic: string): Promise<PersistentSender> {
-  const producer = new IdempotentProducer(createKafka(options), ackTimeoutMs);
+async function connectSender(options: KafkaOptions, destination: 'events' | 'deadLetters'): Promise<PersistentSender> {
+  const topic = topicNames(options.topicPrefix)[destination];
+  const producer = new IdempotentProducer(createKafka(options, destination), ackTimeoutMs);
   await producer.connect();
   const { onClientError = () => undefined } = options;
   return new PersistentSender(producer, topic, (error) =>
@@ -128,7 +129,7 @@ export class KafkaPublicTopic {
 
   /** The topic is created by the log transport. Throws when the brokers cannot be reached: try again later. */
   static async connect(options: PublicTopicOptions): Promise<KafkaPublicTopic> {
-    const sender = await connectSender(options, topicNames(options.topicPrefix).events);
+    const sender = await connectSender(options, 'events');
     return new KafkaPublicTopic(sender, options.source ?? '/context-services');
   }
 
@@ -165,8 +166,7 @@ export class KafkaDeadLetters {
 
   /** The topic is created by the log transport. Throws when the brokers cannot be reached: try again later. */
   static async connect(options: KafkaOptions): Promise<KafkaDeadLetters> {
-    const { services, deadLetters } = topicNames(options.topicPrefix);
-    return new KafkaDeadLetters(await connectSender(options, deadLetters), services);
+    return new KafkaDeadLetters(await connectSender(options, 'deadLetters'), topicNames(options.topicPrefix).services);
   }
 
   /** Resolves when it is stored; waits as long as the brokers are down. Throws when closed meanwhile. */
