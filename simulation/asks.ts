@@ -112,10 +112,10 @@ export class Asks {
     const elements = Array.from({ length: count }, (_, place) => {
       const brought = random.chance(0.1) ? this.broughtId() : undefined;
       const made = () => brought ?? this.ids.service(key === undefined ? undefined : `${key}/${place}`);
+      const by = random.weighted({ contact: 65, customer: 20, both: 15 });
       const compared = {
-        ...(random.chance(0.8)
-          ? { contact_key: random.pick(compositeContacts) }
-          : { customer_id: random.pick(compositeCustomers) }),
+        ...(by !== 'customer' && { contact_key: random.pick(compositeContacts) }),
+        ...(by !== 'contact' && { customer_id: random.pick(compositeCustomers) }),
         ...(random.chance(0.3) && { service_type: 'order' }),
       };
       const more = random.chance(0.3) ? { extensions: { seen: random.below(100) } } : {};

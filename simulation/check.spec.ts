@@ -1,6 +1,6 @@
 import { answerOf, type ServiceCommand } from '#domain';
 import { encode, isServiceEvent, streamKey, type DomainEvent, type NewRecord } from '#events';
-import { listChanges, listEntry } from '#read-model';
+import { listChanges, listEntries } from '#read-model';
 import { check, type Rule } from './check.js';
 import { Truth, type Attempt, type Moment, type Outcome, type Step } from './history.js';
 import { PublishedEvents } from './processes.js';
@@ -82,8 +82,8 @@ class Story {
   project({ record, head, aggregate, event }: Step): void {
     if (aggregate?.kind !== 'service' || !event || !isServiceEvent(event)) throw new Error('not an event of a service');
     const before = this.store.find({ tenant, stream })?.aggregate;
-    const entryBefore = before?.kind === 'service' ? listEntry(before.service, tenant) : undefined;
-    const lists = listChanges(entryBefore, listEntry(aggregate.service, tenant));
+    const entriesBefore = before?.kind === 'service' ? listEntries(before.service, tenant) : [];
+    const lists = listChanges(entriesBefore, listEntries(aggregate.service, tenant));
     this.store.insert(lists.insert, record.offset);
     this.store.remove(lists.remove, record.offset);
     this.store.save({ tenant, stream, head, offset: record.offset, aggregate });
@@ -218,6 +218,31 @@ describe('The checker', () => {
           { kind: 'list', owner: { tenant, kind: 'contact', id: 'ada' }, filter: { status: 'completed' }, page: {} },
           () => ({ kind: 'found', services: [], position: new Map() }),
         ),
+    ],
+    [
+      'a composite start that passes over what its process knows to match',
+      'a composite start takes the newest service that it compares',
+      (story) => {
+        const both = { timestamp, contact_key: 'ada', customer_id: 'c' };
+        const startOf = (service_id: string, fields: object) =>
+          ({ type: 'ServiceStarted', data: { service_id, timestamp, ...fields } }) as const;
+        story.ask('r3', { ...start, data: { ...both, service_id: 's2' } }, () =>
+          accepted(story.event('r3', startOf('s2', both), 1, { stream: 's2' })),
+        );
+        const service = { start: { service_id: 's3', timestamp, contact_key: 'ada' } };
+        story.attempt(
+          'r4',
+          { kind: 'composite', createNew: false, elements: [{ service, associateStateTask: false }] },
+          () => {
+            story.event('r4', startOf('s3', { contact_key: 'ada' }), 1, { stream: 's3' });
+            return {
+              kind: 'composed',
+              answer: [{ service_id: 's3', service_created: true }],
+              position: new Map([[0, 9]]),
+            };
+          },
+        );
+      },
     ],
     [
       'a row that is behind the log',

@@ -14,7 +14,7 @@ import {
   type ServiceCommand,
 } from '#domain';
 import { isServiceEvent, streamKey } from '#events';
-import { listEntry, type ListEntry, type Owner, type StreamRow } from '#read-model';
+import { comparePlaces, listEntries, type ListEntry, type ListPlace, type Owner, type StreamRow } from '#read-model';
 import { tenant } from './asks.js';
 import type { Attempt, Moment, Outcome, Step, StreamHistory, Truth } from './history.js';
 import type { PublishedEvents } from './processes.js';
@@ -28,6 +28,7 @@ export const rules = [
   'a key has one effect and one answer',
   'nothing is valid without a request, or in maintenance',
   'composite starts of equal fields agree on one active service',
+  'a composite start takes the newest service that it compares',
   'a query is never older than what was answered before',
   'rows, lists and parked streams equal the fold of the log',
   'public events: each valid one, in stream order, none void',
@@ -422,6 +423,7 @@ class Checker {
       if (!outcome || !end || !floor) continue;
       if (ask.kind === 'get') this.get(attempt, ask.service_id, outcome, end, floor);
       if (ask.kind === 'list') this.list(attempt, outcome, end, floor);
+      if (ask.kind === 'composite') this.overlooked(attempt, outcome, end, floor);
     }
   }
 
@@ -521,26 +523,57 @@ class Checker {
     if (services.length > limit) this.fail(rule, `${id} lists more than its limit`);
     const oldest = services.length < limit ? undefined : services[0];
     for (const stream of this.truth.streams.values()) {
-      const { steps, partition } = stream;
       if (services.some(({ service_id }) => service_id === stream.stream)) continue;
-      const from = floor(stream);
-      if (from === 0) continue;
-      const last = steps[from - 1]!.aggregate;
-      if (last?.kind !== 'service' || !isLive(last.service)) continue;
-      const certain = steps
-        .slice(from - 1)
-        .every(
-          ({ aggregate, head, record }) =>
-            record.offset >= end.ends[partition]! ||
-            (aggregate?.kind === 'service' &&
-              belongs(aggregate.service) &&
-              (head.expiresAt ?? Infinity) > end.time + clockUncertaintyMs),
-        );
-      if (!certain) continue;
-      if (oldest && (startedAt(last.service) - startedAt(oldest) || last.service.recordedAt - oldest.recordedAt) <= 0)
-        continue;
-      this.fail(rule, `${id} does not list ${stream.stream}, known at v${from}`);
+      const last = this.always(belongs, stream, floor(stream), end);
+      if (!last) continue;
+      if (oldest && (startedAt(last) - startedAt(oldest) || last.recordedAt - oldest.recordedAt) <= 0) continue;
+      this.fail(rule, `${id} does not list ${stream.stream}, known at v${floor(stream)}`);
     }
+  }
+
+  /** A composite start does not pass over what its process or its caller knew to match. */
+  private overlooked(attempt: Attempt, outcome: Outcome, end: Moment, floor: (stream: StreamHistory) => number): void {
+    const rule: Rule = 'a composite start takes the newest service that it compares';
+    const { ask, id, request } = attempt;
+    if (ask.kind !== 'composite' || ask.createNew || outcome.kind !== 'composed') return;
+    // Another attempt may have chosen, and known less.
+    if (this.history.attempts.some((other) => other !== attempt && other.request === request)) return;
+    for (const [index, { service_id, service_created }] of outcome.answer.entries()) {
+      const { start } = ask.elements[index]!.service;
+      const chosen = this.truth.history({ tenant, stream: service_id })?.steps[0]?.aggregate;
+      for (const stream of this.truth.streams.values()) {
+        if (stream.stream === service_id) continue;
+        const known = this.always((service) => matchesComposite(service, start), stream, floor(stream), end);
+        if (!known) continue;
+        const isNewer =
+          chosen?.kind === 'service' &&
+          isLive(chosen.service) &&
+          comparePlaces(placeOf(known), placeOf(chosen.service)) > 0;
+        if (service_created || isNewer)
+          this.fail(rule, `${id} ${service_created ? 'created' : 'took'} ${service_id} in spite of ${stream.stream}`);
+      }
+    }
+  }
+
+  /** The service at this version, when it `belongs` from there to the end of the request. */
+  private always(
+    belongs: (service: Service) => boolean,
+    { steps, partition }: StreamHistory,
+    version: number,
+    end: Moment,
+  ): LiveService | undefined {
+    const first = steps[version - 1]?.aggregate;
+    if (first?.kind !== 'service' || !isLive(first.service)) return undefined;
+    const isCertain = steps
+      .slice(version - 1)
+      .every(
+        ({ aggregate, head, record }) =>
+          record.offset >= end.ends[partition]! ||
+          (aggregate?.kind === 'service' &&
+            belongs(aggregate.service) &&
+            (head.expiresAt ?? Infinity) > end.time + clockUncertaintyMs),
+      );
+    return isCertain ? first.service : undefined;
   }
 
   /* ---- read model ---- */
@@ -574,8 +607,7 @@ class Checker {
           `${stream} has the row ${JSON.stringify(row)}, the log says ${JSON.stringify(shownStep && rowOf(shownStep))}`,
         );
       if (shownStep?.aggregate?.kind !== 'service') continue;
-      const entry = listEntry(shownStep.aggregate.service, owner);
-      if (entry) expectedEntries.push(entry);
+      expectedEntries.push(...listEntries(shownStep.aggregate.service, owner));
     }
     for (const { kind, partition, offset } of this.truth.partitions.flat()) {
       const isSetAside = published.deadLetters.some((one) => one.partition === partition && one.offset === offset);
@@ -697,6 +729,12 @@ const overlap = (attempts: readonly Attempt[]): boolean =>
 
 const isLive = (service: Service): service is LiveService =>
   service.status === 'active' || service.status === 'completed';
+
+const placeOf = (service: LiveService): ListPlace => ({
+  started: startedAt(service),
+  recordedAt: service.recordedAt,
+  service_id: service.service_id,
+});
 
 /** What a row shows beside its being parked; nothing while it shows no record. */
 const visible = (row: Partial<StreamRow> | undefined): unknown =>

@@ -116,6 +116,11 @@ export const mutations = [
     from: 'if (!found) return this.claim(start, lifetime);',
     to: 'if (!found) return this.create(start, lifetime);',
   }),
+  without('a contact key alone finds what a customer has too', {
+    file: composites,
+    from: `(['contact', 'associated'] as const)`,
+    to: `(['contact'] as const)`,
+  }),
   without('a repeat finds what the first attempt found', {
     file: composites,
     from: 'await this.remember(chosen.service_id, start);\n        await this.update',

@@ -1,5 +1,5 @@
 import type { ActiveService, CompletedService, Service } from '#domain';
-import { comparePlaces, listChanges, listEntry } from './list-entries.js';
+import { comparePlaces, listChanges, listEntries } from './list-entries.js';
 
 const active: ActiveService = {
   status: 'active',
@@ -18,60 +18,71 @@ const completed: CompletedService = {
   completed: { timestamp: '2026-03-02T00:00:00.000Z' },
 };
 
-describe('the list entry of a service', () => {
-  it('is its customer’s', () =>
-    expect(listEntry({ ...active, customer_id: 'c', service_type: 5 }, '1')).toEqual({
-      owner: { tenant: '1', kind: 'customer', id: 'c' },
-      status: 'active',
-      started: Date.parse('2026-03-01T10:00:00.000Z'),
-      recordedAt: 7,
-      service_id: 's1',
-      service_type: 5,
-    }));
+const ownersIn = (service: Service): readonly string[] =>
+  listEntries(service, '1').map(({ owner: { kind, id } }) => `${kind} ${id}`);
 
-  it('is its contact key’s while it is anonymous', () =>
-    expect(listEntry({ ...active, contact_key: 'k' }, '1')?.owner).toEqual({ tenant: '1', kind: 'contact', id: 'k' }));
+describe('the list entries of a service', () => {
+  it('are its customer’s', () =>
+    expect(listEntries({ ...active, customer_id: 'c', service_type: 5 }, '1')).toEqual([
+      {
+        owner: { tenant: '1', kind: 'customer', id: 'c' },
+        status: 'active',
+        started: Date.parse('2026-03-01T10:00:00.000Z'),
+        recordedAt: 7,
+        service_id: 's1',
+        service_type: 5,
+      },
+    ]));
 
-  it('is its customer’s alone once it has one', () =>
-    expect(listEntry({ ...active, contact_key: 'k', customer_id: 'c' }, '1')?.owner.kind).toBe('customer'));
+  it('are its contact key’s while it is anonymous', () =>
+    expect(ownersIn({ ...active, contact_key: 'k' })).toEqual(['contact k']));
 
-  it('is missing for nobody’s service', () => expect(listEntry(active, '1')).toBeUndefined());
+  it('are its customer’s and its contact key’s, apart from anonymous ones, once it has both', () =>
+    expect(ownersIn({ ...active, contact_key: 'k', customer_id: 'c' })).toEqual(['customer c', 'associated k']));
+
+  it('are none for nobody’s service', () => expect(listEntries(active, '1')).toEqual([]));
 
   it.each<Service>([{ status: 'unstarted' }, { status: 'gone' }])(
-    'is missing for one that is not live: $status',
-    (service) => expect(listEntry(service, '1')).toBeUndefined(),
+    'are none for one that is not live: $status',
+    (service) => expect(listEntries(service, '1')).toEqual([]),
   );
 
-  it('has no type when the service has none', () =>
-    expect(listEntry({ ...active, customer_id: 'c' }, '1')).not.toHaveProperty('service_type'));
+  it('have no type when the service has none', () =>
+    expect(listEntries({ ...active, customer_id: 'c' }, '1')[0]).not.toHaveProperty('service_type'));
 });
 
-describe('the list changes between two entries', () => {
-  const entry = listEntry({ ...active, customer_id: 'c', service_type: 'sales' }, '1')!;
+describe('the list changes between two services', () => {
+  const entry = listEntries({ ...active, customer_id: 'c', service_type: 'sales' }, '1')[0]!;
 
   it('are none when nothing has changed', () =>
-    expect(listChanges(entry, { ...entry })).toEqual({ insert: [], remove: [] }));
-  it('are none between none', () => expect(listChanges(undefined, undefined)).toEqual({ insert: [], remove: [] }));
-  it('insert the first', () => expect(listChanges(undefined, entry)).toEqual({ insert: [entry], remove: [] }));
-  it('remove the last', () => expect(listChanges(entry, undefined)).toEqual({ insert: [], remove: [entry] }));
+    expect(listChanges([entry], [{ ...entry }])).toEqual({ insert: [], remove: [] }));
+  it('are none between none', () => expect(listChanges([], [])).toEqual({ insert: [], remove: [] }));
+  it('insert the first', () => expect(listChanges([], [entry])).toEqual({ insert: [entry], remove: [] }));
+  it('remove the last', () => expect(listChanges([entry], [])).toEqual({ insert: [], remove: [entry] }));
 
   it('rewrite the entry in place when its type changes', () => {
     const retyped = { ...entry, service_type: 'support' };
-    expect(listChanges(entry, retyped)).toEqual({ insert: [retyped], remove: [] });
+    expect(listChanges([entry], [retyped])).toEqual({ insert: [retyped], remove: [] });
   });
 
   it('tell the number 5 from the text 5', () =>
-    expect(listChanges({ ...entry, service_type: 5 }, { ...entry, service_type: '5' }).insert).toHaveLength(1));
+    expect(listChanges([{ ...entry, service_type: 5 }], [{ ...entry, service_type: '5' }]).insert).toHaveLength(1));
 
   it.each([
     { status: 'completed' },
     { owner: { ...entry.owner, id: 'd' } },
     { owner: { ...entry.owner, kind: 'contact' } },
+    { owner: { ...entry.owner, kind: 'associated' } },
     { started: entry.started + 1 },
     { recordedAt: entry.recordedAt + 1 },
   ] as const)('move the entry when its place or its list changes: %j', (change) => {
     const moved = { ...entry, ...change };
-    expect(listChanges(entry, moved)).toEqual({ insert: [moved], remove: [entry] });
+    expect(listChanges([entry], [moved])).toEqual({ insert: [moved], remove: [entry] });
+  });
+
+  it('leave the entry that stays alone', () => {
+    const lists = (contact_key: string) => listEntries({ ...active, customer_id: 'c', contact_key }, '1');
+    expect(listChanges(lists('k'), lists('l'))).toEqual({ insert: [lists('l')[1]], remove: [lists('k')[1]] });
   });
 
   it('lead through a whole life to the lists in which the service is', () => {
@@ -87,7 +98,7 @@ describe('the list changes between two entries', () => {
     ];
     const lists = new Set<string>();
     const seen = life.slice(1).map((service, n) => {
-      const { insert, remove } = listChanges(listEntry(life[n]!, '1'), listEntry(service, '1'));
+      const { insert, remove } = listChanges(listEntries(life[n]!, '1'), listEntries(service, '1'));
       for (const { owner, status } of insert) lists.add(`${owner.kind} ${owner.id} ${status}`);
       for (const { owner, status } of remove) lists.delete(`${owner.kind} ${owner.id} ${status}`);
       return [...lists];
@@ -96,9 +107,9 @@ describe('the list changes between two entries', () => {
       [],
       ['contact k active'],
       ['contact k active'],
-      ['customer c active'],
-      ['customer d active'],
-      ['customer d completed'],
+      ['customer c active', 'associated k active'],
+      ['associated k active', 'customer d active'],
+      ['customer d completed', 'associated k completed'],
       [],
     ]);
   });

@@ -7,37 +7,48 @@ export interface ListChanges {
   readonly remove: readonly ListEntry[];
 }
 
+/** Whose service it is. */
+export interface Belonging {
+  readonly customer_id?: string;
+  readonly contact_key?: string;
+}
+
 /**
- * The one list entry that a live service has: its customer's, or that of its contact key while it is anonymous.
- * Undefined when it is in no list (not live, or nobody's).
+ * The owners in whose lists a service is: its customer, or its contact key while it is anonymous. One that has both can
+ * be found by its contact key too. None when it is nobody's.
  */
-export function listEntry(service: Service, tenant: string): ListEntry | undefined {
-  if (service.status !== 'active' && service.status !== 'completed') return undefined;
-  const owner = ownerOf(service, tenant);
-  if (owner === undefined) return undefined;
+export function ownersOf({ customer_id, contact_key }: Belonging, tenant: string): readonly Owner[] {
+  const isAnonymous = customer_id === undefined;
+  return [
+    ...(isAnonymous ? [] : [{ tenant, kind: 'customer', id: customer_id } as const]),
+    ...(contact_key === undefined
+      ? []
+      : [{ tenant, kind: isAnonymous ? 'contact' : 'associated', id: contact_key } as const]),
+  ];
+}
+
+/** The entries that a service has, one for each of its owners; none when it is not live. */
+export function listEntries(service: Service, tenant: string): readonly ListEntry[] {
+  if (service.status !== 'active' && service.status !== 'completed') return [];
   const { status, service_id, service_type, recordedAt } = service;
   const started = Date.parse(service.started.timestamp);
-  return { owner, status, started, recordedAt, service_id, ...(service_type !== undefined && { service_type }) };
-}
-
-function ownerOf(
-  { customer_id, contact_key }: { readonly customer_id?: string; readonly contact_key?: string },
-  tenant: string,
-): Owner | undefined {
-  if (customer_id !== undefined) return { tenant, kind: 'customer', id: customer_id };
-  return contact_key === undefined ? undefined : { tenant, kind: 'contact', id: contact_key };
+  const entry = { status, started, recordedAt, service_id, ...(service_type !== undefined && { service_type }) };
+  return ownersOf(service, tenant).map((owner) => ({ owner, ...entry }));
 }
 
 /**
- * What one record does to the lists: from the entry before it to the one after it. An entry that only changes its type
+ * What one record does to the lists: from the entries before it to those after it. An entry that only changes its type
  * is rewritten in place. Never over several records at once: one that came back to where it was would not be inserted
  * again, and another projector's step in between may have removed it.
  */
-export function listChanges(before: ListEntry | undefined, after: ListEntry | undefined): ListChanges {
-  const stays = before !== undefined && after !== undefined && isSameEntry(before, after);
+export function listChanges(before: readonly ListEntry[], after: readonly ListEntry[]): ListChanges {
+  const same = (entries: readonly ListEntry[], entry: ListEntry) => entries.find((other) => isSameEntry(other, entry));
   return {
-    insert: after === undefined || (stays && before.service_type === after.service_type) ? [] : [after],
-    remove: before === undefined || stays ? [] : [before],
+    insert: after.filter((entry) => {
+      const stays = same(before, entry);
+      return !stays || stays.service_type !== entry.service_type;
+    }),
+    remove: before.filter((entry) => !same(after, entry)),
   };
 }
 

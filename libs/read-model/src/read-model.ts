@@ -20,10 +20,12 @@ export interface StreamRow extends StreamId {
   readonly parkedAtVersion?: number;
 }
 
-/** Whose list: a customer's, or that of a contact key (anonymous services only). */
+/** Whose list. */
 export interface Owner {
   readonly tenant: string;
-  readonly kind: 'customer' | 'contact';
+  /** `contact`: anonymous services only; `associated`: those of a contact key that have a customer too. */
+  readonly kind: 'customer' | 'contact' | 'associated';
+  /** A customer id, or a contact key. */
   readonly id: string;
 }
 

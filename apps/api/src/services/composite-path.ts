@@ -11,7 +11,7 @@ import {
 } from '#domain';
 import type { Head, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } from '#events';
 import type { EventLog } from '#event-log';
-import type { StreamId } from '#read-model';
+import type { Owner, StreamId } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
 import type { Admission } from './admission.js';
 import { claimPrefix, isServerMade } from './ids.js';
@@ -161,14 +161,15 @@ class Step {
   }
 
   private find(start: ServiceStart): Promise<LiveService | undefined> {
-    const owner =
-      start.customer_id !== undefined
-        ? ({ kind: 'customer', id: start.customer_id } as const)
-        : ({ kind: 'contact', id: start.contact_key! } as const);
-    const types = start.service_type === undefined ? {} : { serviceTypes: [String(start.service_type)] };
-    return this.parts.queries.newestActive({ tenant: this.context.tenant, ...owner }, types, (service) =>
-      matchesComposite(service, start),
-    );
+    const { customer_id, contact_key, service_type } = start;
+    const { tenant } = this.context;
+    // By a contact key alone also what a customer has: a field that is missing is not compared.
+    const owners: readonly Owner[] =
+      customer_id !== undefined
+        ? [{ tenant, kind: 'customer', id: customer_id }]
+        : (['contact', 'associated'] as const).map((kind) => ({ tenant, kind, id: contact_key! }));
+    const types = service_type === undefined ? {} : { serviceTypes: [String(service_type)] };
+    return this.parts.queries.newestActive(owners, types, (service) => matchesComposite(service, start));
   }
 
   /** Creates the service without looking for one, or finds the one that the first attempt of this request created. */

@@ -25,6 +25,9 @@ export interface QueryPathParts {
   readonly admission: Admission;
 }
 
+/** One list of one owner. */
+type List = Pick<ListQuery, 'owner' | 'status'>;
+
 /** List entries of one read, and rows read at a time. */
 const chunkEntries = 500;
 const parallelRows = 32;
@@ -74,9 +77,12 @@ export class QueryPath {
     await this.parts.streams.catchUpWith(context.seen);
     await this.recentlyChanged(owner);
     const belongs = membership(owner, filter);
+    // A service moves from the first of these to the second.
+    const statuses = filter.status === 'all' ? (['active', 'completed'] as const) : [filter.status];
+    const lists = statuses.map((status) => ({ owner, status }));
     if (limit === undefined) {
       const entries: ListEntry[] = [];
-      for await (const entry of this.entries(owner, filter, 'oldest-first')) entries.push(entry);
+      for await (const entry of this.entries(lists, filter, 'oldest-first')) entries.push(entry);
       // All waiting for the projector is done before the first byte: afterwards rows only get newer.
       await Promise.all(
         entries
@@ -89,7 +95,7 @@ export class QueryPath {
     const seen: ListEntry[] = [];
     let next: ListPlace | undefined;
     for await (const { service, entry } of this.matching(
-      this.entries(owner, filter, 'newest-first', before),
+      this.entries(lists, filter, 'newest-first', before),
       belongs,
     )) {
       if (page.length === limit) {
@@ -106,17 +112,19 @@ export class QueryPath {
     };
   }
 
-  /** The newest active service of this owner that `wanted` takes. */
+  /**
+   * The newest active service that `wanted` takes, of those in the lists of these owners: in the order in which a service
+   * moves from one to the next.
+   */
   async newestActive(
-    owner: Owner,
+    owners: readonly Owner[],
     filter: Pick<ServicesFilter, 'serviceTypes'>,
     wanted: (service: LiveService) => boolean,
   ): Promise<LiveService | undefined> {
-    await this.recentlyChanged(owner);
-    const active = { ...filter, status: 'active' as const };
-    const belongs = membership(owner, active);
-    const candidates = this.entries(owner, active, 'newest-first');
-    for await (const { service } of this.matching(candidates, (row) => belongs(row) && wanted(row))) return service;
+    await Promise.all(owners.map((owner) => this.recentlyChanged(owner)));
+    const lists = owners.map((owner) => ({ owner, status: 'active' as const }));
+    const candidates = this.entries(lists, filter, 'newest-first');
+    for await (const { service } of this.matching(candidates, wanted)) return service;
     return undefined;
   }
 
@@ -128,25 +136,23 @@ export class QueryPath {
   }
 
   /**
-   * Candidates in list order, each once. Of each stretch of the lists the active entries are read before the completed
-   * ones, as a service moves from the first to the second: none is missed.
+   * Candidates in list order, each once. The lists are read in the order in which a service moves from one to the next,
+   * stretch by stretch: none is missed.
    */
   private async *entries(
-    owner: Owner,
-    filter: ServicesFilter,
+    lists: readonly List[],
+    filter: Pick<ServicesFilter, 'startedFrom' | 'startedTo' | 'serviceTypes'>,
     order: ListQuery['order'],
     after?: ListPlace,
   ): AsyncGenerator<ListEntry> {
     const { startedFrom, startedTo, serviceTypes } = filter;
-    const statuses = filter.status === 'all' ? (['active', 'completed'] as const) : [filter.status];
     const ahead = order === 'oldest-first' ? comparePlaces : (a: ListPlace, b: ListPlace) => comparePlaces(b, a);
     for (let from = after; ;) {
       const chunks: (readonly ListEntry[])[] = [];
-      for (const status of statuses) {
+      for (const list of lists) {
         chunks.push(
           await this.parts.readModel.list({
-            owner,
-            status,
+            ...list,
             order,
             limit: chunkEntries,
             ...(from && { after: from }),

@@ -11,7 +11,7 @@ import {
   type RecordedEvent,
 } from '#events';
 import { judge, type Clock, type EventLog, type LogRecord } from '#event-log';
-import type { Aggregate, Owner, ReadModel, StreamId, StreamRow } from '#read-model';
+import { ownersOf, type Aggregate, type Owner, type ReadModel, type StreamId, type StreamRow } from '#read-model';
 import type { LogPositions } from '../position.js';
 import { Unavailable } from './unavailable.js';
 
@@ -288,19 +288,18 @@ const namesOwners = (type: string): boolean =>
 
 /** The owners whose lists this event changes: those before it and those after it. */
 function ownersIn(tenant: string, { type, data }: DomainEvent): string[] {
-  const owner = (kind: Owner['kind'], id: string | undefined) =>
-    id === undefined ? [] : [ownerKey({ tenant, kind, id })];
   switch (type) {
     case 'ServiceStarted':
     case 'ServiceEnded':
-      return [...owner('customer', data.customer_id), ...owner('contact', data.contact_key)];
-    case 'ServiceAssociated':
-      return [
-        ...owner('customer', data.customer_id),
-        ...owner('customer', data.previous_customer_id),
-        ...owner('contact', data.contact_key),
-        ...owner('contact', data.previous_contact_key),
-      ];
+      return ownersOf(data, tenant).map(ownerKey);
+    case 'ServiceAssociated': {
+      const { previous_customer_id, previous_contact_key } = data;
+      const before = {
+        ...(previous_customer_id !== undefined && { customer_id: previous_customer_id }),
+        ...(previous_contact_key !== undefined && { contact_key: previous_contact_key }),
+      };
+      return [...ownersOf(before, tenant), ...ownersOf(data, tenant)].map(ownerKey);
+    }
     default:
       return [];
   }

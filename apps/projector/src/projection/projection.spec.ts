@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode, type DomainEvent, type RecordedEvent } from '#events';
 import { SystemClock, type Clock, type PublicEvent } from '#event-log';
-import { listEntry, StoreUnavailable, type ListEntry, type StreamRow } from '#read-model';
+import { listEntries, StoreUnavailable, type ListEntry, type StreamRow } from '#read-model';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import { newSeed, Random } from '../testing/random.js';
 import { History, randomHistory, TENANT } from '../testing/random-history.js';
@@ -71,8 +71,7 @@ async function expectFoldOf(history: History): Promise<void> {
   const entries: ListEntry[] = [];
   for (const [stream, { head, offset, aggregate }] of history.streams) {
     expect(await rowOf(stream)).toEqual({ tenant: TENANT, stream, head, offset, aggregate });
-    const entry = aggregate.kind === 'service' ? listEntry(aggregate.service, TENANT) : undefined;
-    if (entry) entries.push(entry);
+    if (aggregate.kind === 'service') entries.push(...listEntries(aggregate.service, TENANT));
   }
   expect(await allLists()).toEqual(inOrder(entries));
   const expected = [...history.streams.values()].flatMap(({ eventIds }) => eventIds);
@@ -81,7 +80,10 @@ async function expectFoldOf(history: History): Promise<void> {
 
 async function allLists(): Promise<readonly ListEntry[]> {
   const customers = ['customer-0', 'customer-1', 'customer-2'].map((id) => ({ kind: 'customer', id }) as const);
-  const contacts = ['ada', 'bob'].map((id) => ({ kind: 'contact', id }) as const);
+  const contacts = ['ada', 'bob'].flatMap((id) => [
+    { kind: 'contact', id } as const,
+    { kind: 'associated', id } as const,
+  ]);
   const found: ListEntry[] = [];
   for (const owner of [...customers, ...contacts]) {
     for (const status of ['active', 'completed'] as const) {
@@ -92,7 +94,7 @@ async function allLists(): Promise<readonly ListEntry[]> {
 }
 
 const inOrder = (entries: readonly ListEntry[]): readonly ListEntry[] =>
-  entries.toSorted((a, b) => (a.service_id < b.service_id ? -1 : 1));
+  entries.toSorted((a, b) => (a.service_id + a.owner.kind < b.service_id + b.owner.kind ? -1 : 1));
 
 /** A store, and all that was published, as on the first day. */
 async function restart(): Promise<void> {

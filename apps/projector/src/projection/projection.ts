@@ -13,7 +13,7 @@ import {
 } from '#event-log';
 import {
   listChanges,
-  listEntry,
+  listEntries,
   type ListChanges,
   type ReadModel,
   type StoredCheckpoint,
@@ -310,7 +310,7 @@ function fold(
     const service = evolve(before, { event, record });
     return {
       row: { ...place, aggregate: { kind: 'service', service } },
-      lists: listChanges(listEntry(before, tenant), listEntry(service, tenant)),
+      lists: listChanges(listEntries(before, tenant), listEntries(service, tenant)),
       ...(isPublic && { published: publicEvent({ event, record }, before, service) }),
     };
   } catch (error) {

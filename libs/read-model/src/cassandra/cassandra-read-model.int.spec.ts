@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ActiveService } from '#domain';
-import { listChanges, listEntry } from '../list-entries.js';
+import { listChanges, listEntries } from '../list-entries.js';
 import type { ListEntry, StreamRow } from '../read-model.js';
 import { CassandraProxy } from '../testing/cassandra-proxy.js';
 import {
@@ -175,7 +175,7 @@ describeOnCassandra('on Cassandra', (address) => {
         const stream = `cut-after-${statements}`;
         const before = rowOf({ ...service(stream), contact_key: stream }, 1);
         const after = rowOf({ ...service(stream), customer_id: stream }, 2);
-        const move = listChanges(entryOf(before), entryOf(after));
+        const move = listChanges([entryOf(before)], [entryOf(after)]);
         await untilAnswered(() => model.save(before, { insert: [entryOf(before)], remove: [] }));
 
         proxy.unplugAfter(statements);
@@ -269,7 +269,7 @@ const rowOf = (folded: ActiveService, offset = 1): StreamRow => ({
 });
 
 function entryOf({ aggregate }: StreamRow): ListEntry {
-  const entry = aggregate.kind === 'service' ? listEntry(aggregate.service, tenant) : undefined;
+  const [entry] = aggregate.kind === 'service' ? listEntries(aggregate.service, tenant) : [];
   if (entry === undefined) throw new Error('in no list');
   return entry;
 }

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { ActiveService, Service } from '#domain';
-import { comparePlaces, listChanges, listEntry } from '../list-entries.js';
+import { comparePlaces, listChanges, listEntries } from '../list-entries.js';
 import type { ListEntry, ListPlace, ListQuery, Owner, ReadModel, StreamRow } from '../read-model.js';
 
 /** The ways in which one store can be opened. `open` may be called again once the one before is closed. */
@@ -45,10 +45,11 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
 
     const customer = (id: string): Owner => ({ tenant, kind: 'customer', id });
     const contact = (id: string): Owner => ({ tenant, kind: 'contact', id });
+    const associated = (id: string): Owner => ({ tenant, kind: 'associated', id });
 
     /** Saves the row as the projector does: its lists follow from what the row was before. */
     const saveNext = (row: StreamRow, before?: StreamRow): Promise<void> =>
-      model.save(row, listChanges(before && entryOf(before), entryOf(row)));
+      model.save(row, listChanges(before ? entriesOf(before) : [], entriesOf(row)));
 
     const start = async (service: ActiveService, offset = 1): Promise<StreamRow> => {
       const row = rowOf(tenant, service, offset);
@@ -131,7 +132,7 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
       });
 
       promises(
-        'projectors that know nothing of each other leave the newest row, and its list entry alone',
+        'projectors that know nothing of each other leave the newest row, and its list entries alone',
         async () => {
           const random = seeded(seed);
           for (let round = 0; round < 60; round += 1) {
@@ -141,12 +142,11 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
             for (const n of saves) await saveNext(life[n]!, life[n - 1]);
             const context = `seed ${seed}, round ${round}, saves ${saves.join(' ')}`;
             expect({ context, found: await model.find(last) }).toEqual({ context, found: last });
-            const expected = entryOf(last);
+            const expected = entriesOf(last);
             for (const owner of owners(tenant)) {
               for (const status of ['active', 'completed'] as const) {
                 const entries = (await list({ owner, status })).filter(({ service_id }) => service_id === last.stream);
-                const isIts = expected?.status === status && sameOwner(expected.owner, owner);
-                const its = isIts ? [expected] : [];
+                const its = expected.filter((entry) => entry.status === status && sameOwner(entry.owner, owner));
                 expect({ context, owner, status, entries }).toEqual({ context, owner, status, entries: its });
               }
             }
@@ -300,7 +300,7 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
           customer_id: 'c',
         }));
         await Promise.all(services.map((service, offset) => start(service, offset)));
-        const expected = services.map((service) => entryOf(rowOf(tenant, service, 0))!).toSorted(comparePlaces);
+        const expected = services.map((service) => entryOf(rowOf(tenant, service, 0))).toSorted(comparePlaces);
         for (const order of ['oldest-first', 'newest-first'] as const) {
           const walked: ListEntry[] = [];
           for (let page = 0; page <= services.length / PAGE; page += 1) {
@@ -414,11 +414,14 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
       });
 
       promises('owners that look alike do not mix', async () => {
-        const all = hostileIds.flatMap((id) => [customer(id), contact(id)]);
-        for (const [offset, owner] of all.entries()) {
-          const owned = owner.kind === 'customer' ? { customer_id: owner.id } : { contact_key: owner.id };
-          await start({ ...conversation(`s${offset}`), ...owned }, offset);
-        }
+        const all = hostileIds.flatMap((id) => [customer(id), contact(id), associated(id)]);
+        const belonging = {
+          customer: (id: string) => ({ customer_id: id }),
+          contact: (id: string) => ({ contact_key: id }),
+          associated: (id: string) => ({ contact_key: id, customer_id: 'somebody' }),
+        };
+        for (const [offset, { kind, id }] of all.entries())
+          await start({ ...conversation(`s${offset}`), ...belonging[kind](id) }, offset);
         for (const [offset, owner] of all.entries()) expect(await ids({ owner })).toEqual([`s${offset}`]);
         for (const owner of all) expect(await ids({ owner: { ...owner, tenant: `${tenant}x` } })).toEqual([]);
       });
@@ -428,6 +431,18 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
         await saveNext(rowOf(tenant, completed({ ...conversation('s1'), customer_id: 'c' }), 2), row);
         expect(await ids({ owner: customer('c') })).toEqual([]);
         expect(await ids({ owner: customer('c'), status: 'completed' })).toEqual(['s1']);
+      });
+
+      promises('a service with both is in the lists of its customer and of its contact key', async () => {
+        const anonymous = await start({ ...conversation('s1'), contact_key: 'k' }, 1);
+        const both = rowOf(tenant, { ...conversation('s1'), contact_key: 'k', customer_id: 'c' }, 2);
+        await saveNext(both, anonymous);
+        expect(await ids({ owner: contact('k') })).toEqual([]);
+        expect(await list({ owner: customer('c') })).toEqual([entriesOf(both)[0]]);
+        expect(await list({ owner: associated('k') })).toEqual([entriesOf(both)[1]]);
+        await saveNext(rowOf(tenant, { status: 'gone' }, 3, 's1'), both);
+        expect(await ids({ owner: customer('c') })).toEqual([]);
+        expect(await ids({ owner: associated('k') })).toEqual([]);
       });
 
       promises('a service that came back to a list it had left is in that list alone', async () => {
@@ -562,8 +577,11 @@ const rowOf = (tenant: string, service: Service, offset: number, stream = ''): S
   aggregate: { kind: 'service', service },
 });
 
-const entryOf = ({ aggregate, tenant }: StreamRow): ListEntry | undefined =>
-  aggregate.kind === 'service' ? listEntry(aggregate.service, tenant) : undefined;
+const entriesOf = ({ aggregate, tenant }: StreamRow): readonly ListEntry[] =>
+  aggregate.kind === 'service' ? listEntries(aggregate.service, tenant) : [];
+
+/** Of a service in one list. */
+const entryOf = (row: StreamRow): ListEntry => entriesOf(row)[0]!;
 
 const sameOwner = (one: Owner, other: Owner): boolean => one.kind === other.kind && one.id === other.id;
 
@@ -571,13 +589,21 @@ const owners = (tenant: string): readonly Owner[] => [
   { tenant, kind: 'customer', id: 'x' },
   { tenant, kind: 'customer', id: 'y' },
   { tenant, kind: 'contact', id: 'x' },
+  { tenant, kind: 'associated', id: 'x' },
+  { tenant, kind: 'associated', id: 'y' },
 ];
 
 /** The rows of one service that wanders between owners, status and types, and may be gone at the end. */
 function lifeOf(tenant: string, stream: string, random: () => number): readonly StreamRow[] {
   const length = 2 + Math.floor(random() * 6);
   return Array.from({ length }, (_, n) => {
-    const owned = [{ contact_key: 'x' }, { customer_id: 'x' }, { customer_id: 'y' }][Math.floor(random() * 3)];
+    const owned = [
+      { contact_key: 'x' },
+      { customer_id: 'x' },
+      { customer_id: 'y' },
+      { customer_id: 'x', contact_key: 'x' },
+      { customer_id: 'x', contact_key: 'y' },
+    ][Math.floor(random() * 5)];
     const service = { ...conversation(stream), ...owned, service_type: Math.floor(random() * 2) };
     const end = n < length - 1 ? 1 : random();
     return rowOf(tenant, end < 0.2 ? { status: 'gone' } : end < 0.4 ? completed(service) : service, 3 * n, stream);
