@@ -8,4 +8,5 @@ export * from './service/find.js';
 export * from './service/size.js';
 export * from './claim/claim.js';
 export * from './metadata/metadata.js';
+export * from './metadata/enumerated.js';
 export * from './server-mode/server-mode.js';

@@ -11,7 +11,8 @@ export type RejectionCode =
   | 'task-already-completed'
   | 'extension-not-mergeable'
   | 'service-too-large'
-  | 'idempotency-key-reused';
+  | 'idempotency-key-reused'
+  | 'invalid-enumerated-value';
 
 /** A rule said no; nothing was recorded. */
 export class Rejected extends Error {

@@ -26,6 +26,7 @@ const rejections = {
   'extension-not-mergeable': { status: HttpStatus.BAD_REQUEST, exception: 'BadRequestException' },
   'service-too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
   'idempotency-key-reused': { status: HttpStatus.UNPROCESSABLE_ENTITY, exception: 'UnprocessableEntityException' },
+  'invalid-enumerated-value': { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
 } as const satisfies Record<RejectionCode, Form>;
 
 const refusals = {
