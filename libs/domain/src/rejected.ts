@@ -12,7 +12,12 @@ export type RejectionCode =
   | 'extension-not-mergeable'
   | 'service-too-large'
   | 'idempotency-key-reused'
-  | 'invalid-enumerated-value';
+  | 'invalid-enumerated-value'
+  | 'metadata-not-found'
+  | 'metadata-invalid'
+  | 'metadata-taken'
+  | 'metadata-in-use'
+  | 'metadata-too-large';
 
 /** A rule said no; nothing was recorded. */
 export class Rejected extends Error {

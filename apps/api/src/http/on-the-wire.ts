@@ -27,6 +27,11 @@ const rejections = {
   'service-too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
   'idempotency-key-reused': { status: HttpStatus.UNPROCESSABLE_ENTITY, exception: 'UnprocessableEntityException' },
   'invalid-enumerated-value': { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
+  'metadata-not-found': { status: HttpStatus.NOT_FOUND, exception: 'NotFoundException' },
+  'metadata-invalid': { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
+  'metadata-taken': { status: HttpStatus.CONFLICT, exception: 'ConflictException' },
+  'metadata-in-use': { status: HttpStatus.CONFLICT, exception: 'ConflictException' },
+  'metadata-too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
 } as const satisfies Record<RejectionCode, Form>;
 
 const refusals = {
