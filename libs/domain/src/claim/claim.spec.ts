@@ -3,7 +3,7 @@ import type { ClaimEvent } from '#events';
 import { fiveYears, serviceDeleted, serviceEnded, service_id, serviceStarted } from '../testing/conversation.js';
 import { fold, foldLive, recorded } from '../testing/specification.js';
 import { claimId, decideClaim, evolveClaim, matchesComposite, unclaimed } from './claim.js';
-import type { Claim, ComparedFields } from './claim.js';
+import type { Claim, ClaimedFields, ComparedFields } from './claim.js';
 
 const after = (claim: Claim, event: ClaimEvent): Claim => {
   const decoded = decode(encode(event));
@@ -46,7 +46,7 @@ describe('a composite start that finds no service', () => {
 });
 
 describe('the id of a claim', () => {
-  const different: readonly ComparedFields[] = [
+  const different: readonly ClaimedFields[] = [
     {},
     { customer_id: 'a' },
     { contact_key: 'a' },
@@ -88,12 +88,15 @@ describe('a service matches a composite start', () => {
     { contact_key: 'a@b' },
     { service_type: '5' },
     { service_type: 5 },
+    { service_type: ['sales', '5'] },
     { customer_id: 'C-1', contact_key: 'a@b', service_type: '5' },
   ])('of %j', (compared) => expect(matchesComposite(service, compared)).toBe(true));
   it.each<ComparedFields>([
     { customer_id: 'C-2' },
     { contact_key: 'A@B' },
     { service_type: '05' },
+    { service_type: ['sales', '55'] },
+    { service_type: [] },
     { customer_id: 'C-1', service_type: 6 },
     { customer_id: 'a@b' },
   ])('but not of %j', (compared) => expect(matchesComposite(service, compared)).toBe(false));

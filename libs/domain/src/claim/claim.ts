@@ -1,5 +1,5 @@
 import type { ClaimEvent, EventEnvelope, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } from '#events';
-import { matches } from '../service/find.js';
+import { matches, type Wanted } from '../service/find.js';
 import type { Service } from '../service/service.js';
 
 /** The service that composite starts of the same compared fields agreed on last (design 2, claims). */
@@ -17,10 +17,13 @@ export type Claim =
 export const unclaimed: Claim = { status: 'unclaimed' };
 
 /** What a composite start looks a service up by (contract 0.3, 31); a missing field is not compared. */
-export type ComparedFields = Pick<ServiceStart, 'customer_id' | 'service_type' | 'contact_key'>;
+export type ComparedFields = Pick<ServiceStart, 'customer_id' | 'contact_key'> & { readonly service_type?: Wanted };
+
+/** What calls that may create the same service have in common. */
+export type ClaimedFields = Pick<ServiceStart, 'customer_id' | 'service_type' | 'contact_key'>;
 
 /** One text for all starts that compare the same fields to the same values, to be hashed into the id of their claim. */
-export const claimId = ({ customer_id, service_type, contact_key }: ComparedFields): string =>
+export const claimId = ({ customer_id, service_type, contact_key }: ClaimedFields): string =>
   JSON.stringify([customer_id ?? null, service_type === undefined ? null : String(service_type), contact_key ?? null]);
 
 /** Whether a composite start of these fields takes this service: it is active and agrees in each field given. */

@@ -10,12 +10,21 @@ import type {
   TaskStart,
   WithExtensions,
 } from '#events';
+import type { Rejected } from '../rejected.js';
 
 interface Command<Type extends string, Data> {
   readonly type: Type;
   readonly data: Data;
   /** Explicit lifetime from the body (contract 9); a start always has one. */
   readonly lifetime?: Lifetime;
+  /** Why it cannot be recorded; a repeat of what was recorded before is answered nevertheless. */
+  readonly refusal?: Rejected;
+}
+
+/** What a composite start looks for, where that is not simply the type it would start. */
+export interface Sought {
+  /** Every text that means the wanted type; missing, the type is not compared. */
+  readonly types?: readonly string[];
 }
 
 /** Ids, times and defaults are already in: decisions are repeatable. */
@@ -30,7 +39,7 @@ export type ServiceCommand =
   | (Command<'ChangeExpiration', { readonly service_id: string }> & { readonly lifetime: Lifetime })
   | Command<'StartState', StateStart>
   /** Composite start: an active state of this type (a missing type is not compared), else a new one with the given id. */
-  | Command<'FindOrStartState', StateStart>
+  | (Command<'FindOrStartState', StateStart> & { readonly sought?: Sought })
   | Command<
       'EndState',
       Activity & Disposition & WithExtensions & { readonly service_id: string; readonly state_id: string }
@@ -45,7 +54,7 @@ export type ServiceCommand =
       }
     >
   | Command<'StartTask', TaskStart>
-  | Command<'FindOrStartTask', TaskStart>
+  | (Command<'FindOrStartTask', TaskStart> & { readonly sought?: Sought })
   | Command<
       'EndTask',
       Activity & Disposition & WithExtensions & { readonly service_id: string; readonly task_id: string }

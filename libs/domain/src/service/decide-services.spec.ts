@@ -1,3 +1,4 @@
+import { Rejected } from '../rejected.js';
 import type { ServiceCommand } from './commands.js';
 import { given } from '../testing/specification.js';
 import {
@@ -246,4 +247,12 @@ describe.each(Object.values(all).filter(({ type }) => type !== 'StartService'))(
     given(serviceStarted(), stateStarted('s1'), taskStarted('t1'), serviceExpired)
       .when(command)
       .thenRejects('service-not-found', notFound));
+});
+
+describe.each(Object.values(all))('$type', (command) => {
+  it('is refused for what it brings, whatever has happened', () => {
+    const refused = { ...command, refusal: new Rejected('invalid-enumerated-value', 'Invalid') };
+    given().when(refused).thenRejects('invalid-enumerated-value', 'Invalid');
+    given(serviceStarted(), stateStarted('s0')).when(refused).thenRejects('invalid-enumerated-value', 'Invalid');
+  });
 });

@@ -1,4 +1,4 @@
-import type { ServiceCommand } from './commands.js';
+import type { ServiceCommand, Sought } from './commands.js';
 import { given } from '../testing/specification.js';
 import {
   at,
@@ -62,9 +62,10 @@ it('starts a second state of the same type beside the first', () =>
     .thenRecords(stateStarted('s2', { state_type: 8 })));
 
 describe('finding or starting a state', () => {
-  const find = (data: Partial<Data<'FindOrStartState'>> = {}): ServiceCommand => ({
+  const find = (data: Partial<Data<'FindOrStartState'>> = {}, sought?: Sought): ServiceCommand => ({
     type: 'FindOrStartState',
     data: { service_id, state_id: 'new', timestamp: at(4), ...data },
+    ...(sought && { sought }),
   });
   const found = (state_id: string) => ({ service_id, state_id, created: false });
 
@@ -75,6 +76,18 @@ describe('finding or starting a state', () => {
   it('compares types as text', () =>
     given(serviceStarted(), stateStarted('s1', { state_type: 5 }))
       .when(find({ state_type: '5' }))
+      .thenNothing(found('s1')));
+  it('takes one of any text that means the type it looks for', () =>
+    given(serviceStarted(), stateStarted('s1', { state_type: 'Wait' }))
+      .when(find({ state_type: 5 }, { types: ['5', 'Wait'] }))
+      .thenNothing(found('s1')));
+  it('starts one of its type when it finds none that it looks for', () =>
+    given(serviceStarted(), stateStarted('s1', { state_type: 'Other' }))
+      .when(find({ state_type: 5 }, { types: ['5', 'Wait'] }))
+      .thenRecords(stateStarted('new', { state_type: 5, timestamp: at(4) })));
+  it('looks for one of any type with a type for what it would start', () =>
+    given(serviceStarted(), stateStarted('s1', { state_type: 'Other' }))
+      .when(find({ state_type: 5 }, {}))
       .thenNothing(found('s1')));
   it('does not compare a missing type', () =>
     given(serviceStarted(), stateStarted('s1', { state_type: 5 }))
@@ -212,15 +225,24 @@ describe.each(['StartTask', 'FindOrStartTask'] as const)('starting a task (%s)',
 });
 
 describe('finding or starting a task', () => {
-  const find = (data: Partial<Data<'FindOrStartTask'>> = {}): ServiceCommand => ({
+  const find = (data: Partial<Data<'FindOrStartTask'>> = {}, sought?: Sought): ServiceCommand => ({
     type: 'FindOrStartTask',
     data: { service_id, task_id: 'new', timestamp: at(8), ...data },
+    ...(sought && { sought }),
   });
   const found = (task_id: string) => ({ service_id, task_id, created: false });
 
   it('has nothing to do when one of this type is active', () =>
     given(serviceStarted(), taskStarted('t1', { task_type: 5 }))
       .when(find({ task_type: '5' }))
+      .thenNothing(found('t1')));
+  it('takes one of any text that means the type it looks for', () =>
+    given(serviceStarted(), taskStarted('t1', { task_type: 'Call' }), taskStarted('t2', { task_type: 6 }))
+      .when(find({ task_type: 5 }, { types: ['5', 'Call'] }))
+      .thenNothing(found('t1')));
+  it('looks for one of any type with a type for what it would start', () =>
+    given(serviceStarted(), taskStarted('t1', { task_type: 'Call' }))
+      .when(find({ task_type: 5 }, {}))
       .thenNothing(found('t1')));
   it('does not compare a missing type', () =>
     given(serviceStarted(), taskStarted('t1', { task_type: 5 }))

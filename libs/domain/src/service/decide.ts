@@ -17,6 +17,7 @@ export interface Decision {
  * go on after the end of their service (contract S3).
  */
 export function decide(command: ServiceCommand, service: Service, isKeyed = false): Decision {
+  if (command.refusal) throw command.refusal;
   if (command.type === 'StartService') {
     if (service.status !== 'unstarted') {
       throw new Rejected('service-already-started', `There is already a service : ${command.data.service_id}`);
@@ -69,7 +70,7 @@ function decideLive(
     case 'FindOrStartState': {
       const { state_id: _unused, state_type, ...data } = command.data;
       refuseForeign(data.previous_state_id, service);
-      const found = newestActiveState(service, state_type);
+      const found = newestActiveState(service, command.sought ? command.sought.types : state_type);
       if (!found) {
         refuseTakenState(command.data.state_id, service);
         return record({ type: 'StateStarted', data: command.data });
@@ -93,7 +94,7 @@ function decideLive(
     case 'FindOrStartTask': {
       const { task_id: _unused, task_type, state_id, ...data } = command.data;
       refuseForeign(state_id, service);
-      const found = newestActiveTask(service, task_type, state_id);
+      const found = newestActiveTask(service, command.sought ? command.sought.types : task_type, state_id);
       if (!found) {
         refuseTakenTask(command.data.task_id, service);
         return record({ type: 'TaskStarted', data: command.data });

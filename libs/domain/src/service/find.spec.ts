@@ -64,7 +64,9 @@ describe('finding', () => {
     expect(newestActiveState(service, '5')?.state_id).toBe('s1');
     expect(newestActiveState(service, 5)?.state_id).toBe('s1');
     expect(newestActiveState(service)?.state_id).toBe('s3');
+    expect(newestActiveState(service, ['5', '05'])?.state_id).toBe('s3');
     expect(newestActiveState(service, 'none')).toBeUndefined();
+    expect(newestActiveState(service, ['none'])).toBeUndefined();
     expect(newestActiveTask(service, 5)?.task_id).toBe('t1');
     expect(newestActiveTask(service, 5, 's1')?.task_id).toBe('t1');
     expect(newestActiveTask(service, 5, 's2')).toBeUndefined();

@@ -3,8 +3,8 @@ import type { LiveService, State, Task } from './service.js';
 
 type Part = State | Task;
 
-/** Enumerated values are equal when they are equal as text: `5` equals `"5"`. */
-export const sameEnumerated = (one: Enumerated, other: Enumerated): boolean => String(one) === String(other);
+/** A value, or every text that means it. */
+export type Wanted = Enumerated | readonly string[];
 
 export const findState = (service: LiveService, id: string): State | undefined =>
   service.states.find(({ state_id }) => state_id === id);
@@ -29,11 +29,11 @@ export const inOrder = <Item extends LiveService | Part>(items: readonly Item[])
     .map(({ item }) => item);
 
 /** Composite start (contract 0.3, 31): of several active ones the newest; a missing type is not compared. */
-export const newestActiveState = (service: LiveService, type?: Enumerated): State | undefined =>
+export const newestActiveState = (service: LiveService, type?: Wanted): State | undefined =>
   inOrder(service.states.filter(({ status, state_type }) => status === 'active' && matches(state_type, type))).at(-1);
 
 /** As {@link newestActiveState}; a missing `state_id` is not compared either. */
-export const newestActiveTask = (service: LiveService, type?: Enumerated, stateId?: string): Task | undefined =>
+export const newestActiveTask = (service: LiveService, type?: Wanted, stateId?: string): Task | undefined =>
   inOrder(
     service.tasks.filter(
       ({ status, task_type, state_id }) =>
@@ -41,9 +41,11 @@ export const newestActiveTask = (service: LiveService, type?: Enumerated, stateI
     ),
   ).at(-1);
 
-/** Whether a stored value equals the wanted one as text; a missing wanted one is not compared. */
-export const matches = (stored: Enumerated | undefined, wanted: Enumerated | undefined): boolean =>
-  wanted === undefined || (stored !== undefined && sameEnumerated(stored, wanted));
+/** Whether a stored value is the wanted one, as text: `5` equals `"5"`. A missing wanted one is not compared. */
+export const matches = (stored: Enumerated | undefined, wanted: Wanted | undefined): boolean =>
+  wanted === undefined ||
+  (stored !== undefined &&
+    (Array.isArray(wanted) ? wanted.includes(String(stored)) : String(stored) === String(wanted)));
 
 /** An extension's value; undefined when there is none of this name, however the name sounds (`constructor`). */
 export const findExtension = (extensions: Extensions, name: string): Json | undefined =>
