@@ -7,7 +7,6 @@ export * from './service/evolve.js';
 export * from './service/find.js';
 export * from './service/size.js';
 export * from './service/with-dbids.js';
-export * from './service/with-dbids.js';
 export * from './claim/claim.js';
 export * from './metadata/metadata.js';
 export * from './metadata/enumerated.js';
