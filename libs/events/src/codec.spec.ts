@@ -1,10 +1,12 @@
 import {
   decode,
+  decodeControl,
   encode,
   isClaimEvent,
   isServiceEvent,
   NewerSchema,
   open,
+  openControl,
   schemaVersions,
   Undecodable,
 } from './codec.js';
@@ -98,4 +100,68 @@ describe('what is not an event', () => {
     ['extensions that are a list', { service_id: '3-x', timestamp: 't', extensions: [] }],
     ['extensions that are null', { service_id: '3-x', timestamp: 't', extensions: null }],
   ])('is undecodable: %s', (_what, data) => expect(() => decode(stored(data))).toThrow(Undecodable));
+});
+
+describe('an event of the control log', () => {
+  const value = { name: 'a', dbid: 5, display_name: 'a', description: '' };
+  const attribute = { name: 'A', dbid: 4, display_name: 'A', description: '', values: [value] };
+  const schema = { name: 'E', type: 'single-valued', attributes: [{ name: 'a', type: 'string' }], unique: ['a'] };
+  const key = { name: 'K', source: 'profile', attributes: ['PIN'], unique: false };
+  const control = (type: string, data: object) =>
+    decodeControl({ type, schemaVersion: 1, value: JSON.stringify(data) });
+
+  it('comes back in its envelope', () => {
+    const record: RecordedEvent = {
+      kind: 'event',
+      ...encode({ type: 'BusinessAttributeDeleted', data: { name: '__proto__' } }),
+      eventId: 'e',
+      tenant: '1',
+      stream: 'metadata',
+      partition: 0,
+      offset: 17,
+      version: 2,
+      epoch: 0,
+      correlationId: 'c',
+      recordedAt: 1_772_000_000_000,
+    };
+    expect(openControl(record)).toStrictEqual({
+      event: { type: 'BusinessAttributeDeleted', data: { name: '__proto__' } },
+      record,
+    });
+  });
+  it.each([
+    ['BusinessAttributeDefined', { attribute }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, values: [], cv_attributes: [] } }],
+    ['ProfileExtensionSchemaCreated', { schema: { ...schema, attributes: [], unique: [] } }],
+    ['IdentificationKeyCreated', { key }],
+    ['MetadataInitialized', { business_attributes: [], profile_extensions: [], identification_keys: [] }],
+  ])('is taken as it should be: %s', (type, data) => expect(control(type, data)).toStrictEqual({ type, data }));
+  it.each([
+    ['ModeSwitched', { mode: 'Production', epoch: 1 }],
+    ['ModeSwitched', { mode: 'production', epoch: -1 }],
+    ['ModeSwitched', { mode: 'production', epoch: 0.5 }],
+    ['ModeSwitched', { mode: 'production', epoch: '1' }],
+    ['ModeSwitchStarted', { target: 'toString', epoch: 1, process: 'p' }],
+    ['ModeSwitchStarted', { target: 'production', epoch: 1, process: 5 }],
+    ['BusinessAttributeDefined', { attribute: [attribute] }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, dbid: '4' } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, description: null } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, values: {} } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, values: [value, { ...value, dbid: undefined }] } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, values: [{ ...value, name: 5 }] } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, values: [null] } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, cv_attributes: 'Service.type' } }],
+    ['BusinessAttributeDefined', { attribute: { ...attribute, cv_attributes: [5] } }],
+    ['ProfileExtensionSchemaCreated', { schema: { ...schema, attributes: [{ name: 'a' }] } }],
+    ['ProfileExtensionSchemaCreated', { schema: { ...schema, unique: undefined } }],
+    ['ProfileExtensionSchemaDeleted', { name: 5 }],
+    ['IdentificationKeyCreated', { key: { ...key, unique: 'no' } }],
+    ['IdentificationKeyCreated', { key: { ...key, attributes: [{}] } }],
+    [
+      'MetadataInitialized',
+      { business_attributes: [attribute], profile_extensions: [schema], identification_keys: [{}] },
+    ],
+  ])('is undecodable when a part is not what it should be: %s %j', (type, data) =>
+    expect(() => control(type, data)).toThrow(Undecodable),
+  );
 });

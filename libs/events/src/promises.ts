@@ -10,23 +10,34 @@ const isObject = (value: unknown): value is Fields =>
 const hasTexts = (data: unknown, ...names: readonly string[]): boolean =>
   isObject(data) && names.every((name) => Object.hasOwn(data, name) && typeof data[name] === 'string');
 
-const hasCount = (data: unknown, name: string): boolean => isObject(data) && Number.isSafeInteger(data[name]);
+const hasCount = (data: unknown, name: string): boolean =>
+  isObject(data) && Object.hasOwn(data, name) && Number.isSafeInteger(data[name]) && Number(data[name]) >= 0;
 
-const isListOf = (value: unknown, isItem: (item: unknown) => boolean): boolean =>
-  Array.isArray(value) && value.every(isItem);
+const hasListOf = (data: unknown, name: string, isItem: (item: unknown) => boolean): boolean => {
+  const list = isObject(data) && Object.hasOwn(data, name) ? data[name] : undefined;
+  return Array.isArray(list) && list.every(isItem);
+};
 
 const isText = (value: unknown): boolean => typeof value === 'string';
-const isNamed = (value: unknown): boolean => hasTexts(value, 'name');
-const isNumbered = (value: unknown): boolean => isNamed(value) && hasCount(value, 'dbid');
+const isMode = (value: unknown): boolean => value === 'production' || value === 'maintenance';
+
 const isBusinessAttribute = (value: unknown): boolean =>
-  isNumbered(value) && isObject(value) && isListOf(value['values'], isNumbered);
+  hasTexts(value, 'name', 'display_name', 'description') &&
+  hasCount(value, 'dbid') &&
+  hasListOf(value, 'values', isAttributeValue) &&
+  isObject(value) &&
+  (value['cv_attributes'] === undefined || hasListOf(value, 'cv_attributes', isText));
+const isAttributeValue = (value: unknown): boolean =>
+  hasTexts(value, 'name', 'display_name', 'description') && hasCount(value, 'dbid');
 const isExtensionSchema = (value: unknown): boolean =>
   hasTexts(value, 'name', 'type') &&
-  isObject(value) &&
-  isListOf(value['attributes'], isNamed) &&
-  isListOf(value['unique'], isText);
+  hasListOf(value, 'attributes', (attribute) => hasTexts(attribute, 'name', 'type')) &&
+  hasListOf(value, 'unique', isText);
 const isIdentificationKey = (value: unknown): boolean =>
-  hasTexts(value, 'name', 'source') && isObject(value) && isListOf(value['attributes'], isText);
+  hasTexts(value, 'name', 'source') &&
+  hasListOf(value, 'attributes', isText) &&
+  isObject(value) &&
+  typeof value['unique'] === 'boolean';
 
 /**
  * What folding relies on, by type of today's shape: the ids, the caller's time, the parts. All else may be missing, and
@@ -53,13 +64,13 @@ const promises: Record<EventType, (data: Fields) => boolean> = {
   ServiceDeleted: (data) => hasTexts(data, 'service_id'),
   ServiceClaimed: (data) =>
     hasTexts(data, 'service_id') && hasTexts(data['start'], 'service_id', 'timestamp') && isObject(data['lifetime']),
-  ModeSwitchStarted: (data) => hasTexts(data, 'target', 'process') && hasCount(data, 'epoch'),
-  ModeSwitched: (data) => hasTexts(data, 'mode') && hasCount(data, 'epoch'),
+  ModeSwitchStarted: (data) => isMode(data['target']) && hasTexts(data, 'process') && hasCount(data, 'epoch'),
+  ModeSwitched: (data) => isMode(data['mode']) && hasCount(data, 'epoch'),
   ProcessDrained: (data) => hasTexts(data, 'process') && hasCount(data, 'epoch'),
   MetadataInitialized: (data) =>
-    isListOf(data['business_attributes'], isBusinessAttribute) &&
-    isListOf(data['profile_extensions'], isExtensionSchema) &&
-    isListOf(data['identification_keys'], isIdentificationKey),
+    hasListOf(data, 'business_attributes', isBusinessAttribute) &&
+    hasListOf(data, 'profile_extensions', isExtensionSchema) &&
+    hasListOf(data, 'identification_keys', isIdentificationKey),
   BusinessAttributeDefined: (data) => isBusinessAttribute(data['attribute']),
   BusinessAttributeDeleted: (data) => hasTexts(data, 'name'),
   ProfileExtensionSchemaCreated: (data) => isExtensionSchema(data['schema']),
