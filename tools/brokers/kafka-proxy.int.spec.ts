@@ -106,6 +106,25 @@ describeOnKafka('the fault proxy', ({ address, proxied }) => {
   );
 
   it(
+    'keeps back what contains a text until it is released, and lets everything else through',
+    async () => {
+      const before = await stored();
+      const about = (key: string) => ({ topic, messages: [{ partition: 0, key, value: 'x' }] });
+      const hold = proxy.hold(topic, 'held');
+      await producer.send(about('free'));
+      const held = producer.send(about('held')).catch(() => undefined);
+      await hold.reached;
+      expect(await stored()).toBe(before + 1);
+      hold.release();
+      await held;
+      expect(await stored()).toBe(before + 2);
+      await producer.send(about('held'));
+      expect(await stored()).toBe(before + 3);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
     'lets nobody through while it is unplugged',
     async () => {
       const before = await stored();

@@ -131,7 +131,12 @@ class Connection {
         return this.cut();
       }
       if (fault) this.#toLose.set(correlationId, fault);
+      if (this.proxy.keepBack(topics, frame, () => this.#pass(frame))) return;
     }
+    this.#pass(frame);
+  }
+
+  #pass(frame) {
     if (!this.broker.destroyed) this.broker.write(frame);
   }
 
@@ -155,6 +160,7 @@ export class KafkaProxy {
   silent = false;
   delayMs = 0;
   #faults = [];
+  #holds = new Set();
   #refusing = false;
   #server;
 
@@ -208,6 +214,35 @@ export class KafkaProxy {
     return at < 0 ? undefined : this.#faults.splice(at, 1)[0];
   }
 
+  /**
+   * Keeps back the produce requests to the topic in which a record contains `text`. Those whose connection is still open
+   * reach the broker when they are released, however late.
+   */
+  hold(topic, text) {
+    const kept = [];
+    let reach;
+    const reached = new Promise((resolve) => {
+      reach = resolve;
+    });
+    const keep = (pass) => {
+      kept.push(pass);
+      reach();
+    };
+    const hold = { topic, text, keep };
+    this.#holds.add(hold);
+    const release = () => {
+      this.#holds.delete(hold);
+      for (const pass of kept.splice(0)) pass();
+    };
+    return { reached, release };
+  }
+
+  keepBack(topics, frame, pass) {
+    const hold = [...this.#holds].find(({ topic, text }) => topics.includes(topic) && frame.includes(text));
+    hold?.keep(pass);
+    return hold !== undefined;
+  }
+
   /** From now on answers are lost, while requests still reach the broker and connections stay open. */
   silence() {
     this.silent = true;
@@ -229,12 +264,16 @@ export class KafkaProxy {
     this.cut();
   }
 
-  /** Ends silence, delay and unplugging, and forgets faults that did not happen. Connections that missed answers are cut. */
+  /**
+   * Ends silence, delay, unplugging and holds, and forgets faults that did not happen. Connections that missed answers are
+   * cut; what was held and not released is lost.
+   */
   heal() {
     if (this.silent) this.cut();
     Object.assign(this, { silent: false, delayMs: 0 });
     this.#refusing = false;
     this.#faults = [];
+    this.#holds.clear();
   }
 
   async close() {
