@@ -9,6 +9,8 @@ export interface ConsumeLoopOptions {
   readonly maxBytesPerPartition: number;
   /** For how long the broker keeps a fetch when there is nothing, ms. What comes meanwhile is answered at once. */
   readonly maxWaitMs: number;
+  /** Compaction has removed records: that offsets are missing means nothing. */
+  readonly compacted?: boolean;
   /** One past the last record of each partition, from the broker. */
   readonly ends: () => Promise<readonly number[]>;
   /**
@@ -55,7 +57,7 @@ const REBALANCE_MS = 10_000;
  * anything is fetched, and each batch is compared with it. Lower offsets are passed over; a hole, or a log that ends
  * before the place, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced.
  *
- * Offsets must be contiguous: not for compacted topics or transactions.
+ * Offsets must be contiguous unless the topic is compacted: not for transactions.
  */
 export class ConsumeLoop {
   private readonly places = new Map<number, Place>();
@@ -200,11 +202,12 @@ export class ConsumeLoop {
     if (this.closed || consumer !== this.consumer || payload.isStale() || !place) return;
     const end = Number(batch.highWatermark);
     const fresh = batch.messages.filter(({ offset }) => Number(offset) >= place.next);
-    const hole = fresh.findIndex(({ offset }, i) => Number(offset) !== place.next + i);
+    const hole = this.options.compacted ? -1 : fresh.findIndex(({ offset }, i) => Number(offset) !== place.next + i);
     const good = hole < 0 ? fresh : fresh.slice(0, hole);
     if (end < place.next) return this.refuse(partition, place, `the log ends at ${end}`);
-    if (good.length > 0) {
-      place.next += good.length;
+    const last = good.at(-1);
+    if (last) {
+      place.next = Number(last.offset) + 1;
       place.refusals = 0;
       try {
         this.options.onMessages(partition, good, end);

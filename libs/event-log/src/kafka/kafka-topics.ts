@@ -5,6 +5,8 @@ import { RefusedStart } from '../refused-start.js';
 /** The largest record, bytes: a body of 1 MiB (the API's limit) with room for what is folded from several. */
 export const MAX_RECORD_BYTES = 4 * 1024 * 1024;
 
+const PRESENCE_SEGMENT_MS = 10 * 60 * 1000;
+
 const NEW_TOPIC_POLL_MS = 50;
 const NEW_TOPIC_POLLS = 200;
 
@@ -46,7 +48,7 @@ const keptForEver: readonly Setting[] = [
   { name: 'retention.bytes', value: '-1', because: 'events are kept for ever' },
 ];
 
-/** Expiry and the order of times are judged by the broker's clock, never by that of a process. */
+/** Expiry, leases and the order of times are judged by the broker's clock, never by that of a process. */
 const timedByTheBroker: Setting = {
   name: 'message.timestamp.type',
   value: 'LogAppendTime',
@@ -85,7 +87,16 @@ function plans({ topicPrefix, partitions, publicRetentionMs }: TopicOptions): re
     {
       topic: names.presence,
       partitions: 1,
-      settings: [{ name: 'cleanup.policy', value: 'compact', because: 'only the last lease of a process counts' }],
+      settings: [
+        { name: 'cleanup.policy', value: 'compact', because: 'only the last lease of a process counts' },
+        timedByTheBroker,
+        {
+          name: 'segment.ms',
+          value: String(PRESENCE_SEGMENT_MS),
+          accepts: () => true,
+          because: 'the newest segment is not compacted, and each start reads all of it',
+        },
+      ],
     },
     { topic: names.deadLetters, partitions, settings: keptForEver },
     {
