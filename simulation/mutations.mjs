@@ -113,8 +113,8 @@ export const mutations = [
   /* composite starts */
   without('claim', {
     file: composites,
-    from: 'if (!found) return this.claim(start, lifetime);',
-    to: 'if (!found) return this.create(start, lifetime);',
+    from: 'if (!found) return this.claim(service);',
+    to: 'if (!found) return this.create(service);',
   }),
   without('a contact key alone finds what a customer has too', {
     file: composites,

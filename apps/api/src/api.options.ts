@@ -34,6 +34,14 @@ export class ApiOptions extends HttpOptions {
   @Matches(/^[1-9]\d{0,8}[smhdwMy]$/, { message: 'must be a number and one of s m h d w M y, for example 5y' })
   expiration = '5y'; // the value that the product is tested with
 
+  @Option('whether values that a mapped business attribute does not list are refused')
+  @IsBoolean()
+  dataValidation = true; // without a mapping it means nothing
+
+  @Option('whether answers show names of mapped values, where the business attribute does not say')
+  @IsBoolean()
+  mapNames = true; // else DBIDs
+
   @Option('run the projector inside this process (embedded engine only)')
   @IsBoolean()
   projectorInside = false; // npm start sets it

@@ -138,7 +138,8 @@ export const paging: readonly ApiQueryOptions[] = [
 export const typesAsked = (name: string): ApiQueryOptions => ({
   name,
   type: String,
-  description: 'Only these types, separated by commas or given several times. Compared as text.',
+  description:
+    'Only these types, separated by commas or given several times: by DBID, name, display name or the last known name of a value that is gone; what is not mapped, as text.',
 });
 
 export const startedBetween: readonly ApiQueryOptions[] = [

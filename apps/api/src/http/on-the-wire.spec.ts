@@ -20,6 +20,7 @@ it.each([
   [new Rejected('extension-not-mergeable', 'm'), [400, 'BadRequestException', undefined, undefined, false]],
   [new Rejected('service-too-large', 'm'), [413, 'PayloadTooLargeException', undefined, undefined, false]],
   [new Rejected('idempotency-key-reused', 'm'), [422, 'UnprocessableEntityException', undefined, undefined, false]],
+  [new Rejected('invalid-enumerated-value', 'm'), [400, 'ValidationException', undefined, undefined, false]],
   [new Refused('invalid', 'm'), [400, 'ValidationException', undefined, undefined, false]],
   [new Refused('not-json', 'm'), [415, 'UnsupportedMediaTypeException', undefined, undefined, false]],
   [new MalformedPosition('m'), [400, 'BadRequestException', undefined, undefined, false]],

@@ -13,7 +13,7 @@ const text = { type: 'string' as const };
 const whole = { type: 'integer' as const, format: 'int64' };
 const enumerated = {
   oneOf: [{ type: 'string' as const }, { type: 'number' as const }],
-  description: 'As it was sent.',
+  description: 'Of a mapped field the name or the DBID, as its business attribute says now; else as it was sent.',
 };
 const time = { type: 'string' as const, format: 'date-time', example: '2009-05-12T12:05:12.145Z' };
 const schema = (name: string) => ({ $ref: `#/components/schemas/${name}` });
@@ -151,6 +151,8 @@ without change. Where that product loses data silently, this server answers with
   64 characters. Longer ones are refused, not cut.
 - Names of the contract cannot be names of extensions (400 in the path; in bodies those that only answers have are passed
   over, so that an answer can be posted back).
+- Of a field that a business attribute is mapped on, values are taken by DBID, name or display name; others are refused, and
+  the message lists the valid ones. A type that is missing at a start is the default value, without one it is refused.
 - ttl and expiration_time are taken in every start and end; both must be in the future. Without them a conversation
   expires some time (5 years, an option) after its last change.
 - The conversation as it was (\`?at=\`) is not served yet: 400. A ContactCenterId that is not this server's tenant: 400.

@@ -40,7 +40,7 @@ export class SentRequest {
   constructor(
     private readonly request: FastifyRequest,
     private readonly reply: FastifyReply,
-    private readonly tenant: string,
+    readonly tenant: string,
     prefixes: UrlPrefixes,
   ) {
     const given = request.headers['x-correlation-id'];

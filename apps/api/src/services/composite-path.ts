@@ -98,16 +98,14 @@ class Step {
   ) {}
 
   async run({ service, state, task, associateStateTask }: CompositeElement, createNew: boolean): Promise<Outcome> {
-    const lifetime = service.lifetime ?? this.parts.defaultLifetime;
-    const { service_id, created } = createNew
-      ? await this.create(service.start, lifetime)
-      : await this.findOrCreate(service.start, service.lifetime);
+    const { service_id, created } = createNew ? await this.create(service) : await this.findOrCreate(service);
     let outcome: Outcome = { service_id, service_created: created };
     if (state) {
       const { answer } = await this.execute('state', {
         type: 'FindOrStartState',
         data: { ...state.start, service_id, state_id: state.start.state_id ?? this.parts.newPartId(service_id) },
-        ...(state.lifetime && { lifetime: state.lifetime }),
+        ...aboutPart(state),
+        ...(state.sought && { sought: state.sought }),
       });
       outcome = { ...outcome, state_id: answer.state_id!, state_created: answer.created! };
     }
@@ -116,17 +114,20 @@ class Step {
       const { answer } = await this.execute('task', {
         type: 'FindOrStartTask',
         data: { ...task.start, ...parent, service_id, task_id: task.start.task_id ?? this.parts.newPartId(service_id) },
-        ...(task.lifetime && { lifetime: task.lifetime }),
+        ...aboutPart(task),
+        ...(task.sought && { sought: task.sought }),
       });
       outcome = { ...outcome, task_id: answer.task_id!, task_created: answer.created! };
     }
     return outcome;
   }
 
-  private async findOrCreate(start: ServiceStart, lifetime: Lifetime | undefined): Promise<Chosen> {
+  private async findOrCreate(service: ServicePart): Promise<Chosen> {
+    const { start, refusal } = service;
     const first = await this.chosenBefore(start);
+    if (!first && refusal) throw refusal;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const chosen = (attempt === 0 && first) || (await this.choose(start, lifetime ?? this.parts.defaultLifetime));
+      const chosen = (attempt === 0 && first) || (await this.choose(service));
       if (chosen.created) {
         // What an earlier round has found and remembered is not what the answer says.
         if (attempt > 0) await this.remember(chosen.service_id, start);
@@ -134,7 +135,7 @@ class Step {
       }
       try {
         await this.remember(chosen.service_id, start);
-        await this.update(chosen.service_id, start, lifetime);
+        await this.update(chosen.service_id, service);
         return chosen;
       } catch (error) {
         if (!(error instanceof Rejected) || !endedMeanwhile.has(error.code)) throw error;
@@ -153,30 +154,32 @@ class Step {
     );
   }
 
-  private async choose(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
-    const found = await this.find(start);
-    if (!found) return this.claim(start, lifetime);
+  private async choose(service: ServicePart): Promise<Chosen> {
+    const found = await this.find(service);
+    if (!found) return this.claim(service);
     // A parallel attempt of this very request may just have created it.
     return (await this.createdBefore(found.service_id)) ?? { service_id: found.service_id, created: false };
   }
 
-  private find(start: ServiceStart): Promise<LiveService | undefined> {
-    const { customer_id, contact_key, service_type } = start;
+  private find(service: ServicePart): Promise<LiveService | undefined> {
+    const compared = comparedIn(service);
+    const { customer_id, contact_key, service_type: serviceTypes } = compared;
     const { tenant } = this.context;
     // By a contact key alone also what a customer has: a field that is missing is not compared.
     const owners: readonly Owner[] =
       customer_id !== undefined
         ? [{ tenant, kind: 'customer', id: customer_id }]
         : (['contact', 'associated'] as const).map((kind) => ({ tenant, kind, id: contact_key! }));
-    const types = service_type === undefined ? {} : { serviceTypes: [String(service_type)] };
-    return this.parts.queries.newestActive(owners, types, (service) => matchesComposite(service, start));
+    const types = serviceTypes === undefined ? {} : { serviceTypes };
+    return this.parts.queries.newestActive(owners, types, (found) => matchesComposite(found, compared));
   }
 
   /** Creates the service without looking for one, or finds the one that the first attempt of this request created. */
-  private async create(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
+  private async create(service: ServicePart): Promise<Chosen> {
+    const { start, refusal } = service;
     const isNew = isMadeForThis(start.service_id, this.context);
     const { answer, position } = await this.parts.commands.run(
-      { type: 'StartService', data: start, lifetime },
+      { type: 'StartService', data: start, lifetime: this.lifetimeOfNew(service), ...(refusal && { refusal }) },
       this.contextOf('service'),
       this.epoch,
       isNew,
@@ -186,7 +189,9 @@ class Step {
   }
 
   /** Agrees with parallel calls on one service. What the claim names and is not there yet is written by whoever sees it. */
-  private async claim(start: ServiceStart, lifetime: Lifetime): Promise<Chosen> {
+  private async claim(wanted: ServicePart): Promise<Chosen> {
+    const { start } = wanted;
+    const lifetime = this.lifetimeOfNew(wanted);
     const id = this.claimStream('service', claimId(start));
     const mine = this.digestOf('service');
     return this.parts.commands.inTurn(id, async () => {
@@ -196,7 +201,7 @@ class Step {
           const { service } = await this.finish(claim);
           const own = mine !== undefined && claim.idempotency?.key === mine.key;
           if (own) await this.refuseTaken(start);
-          if (own || (service && matchesComposite(service, start)))
+          if (own || (service && matchesComposite(service, comparedIn(wanted))))
             return { service_id: claim.service_id, created: own };
         }
         const event = decideClaim(start, lifetime, claim, mine);
@@ -245,12 +250,16 @@ class Step {
       throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
   }
 
-  private async update(service_id: string, start: ServiceStart, lifetime: Lifetime | undefined): Promise<void> {
-    const { customer_id: _compared, contact_key: _comparedToo, ...change } = start;
+  private lifetimeOfNew({ lifetime, lifetimeOfNew }: ServicePart): Lifetime {
+    return lifetime ?? lifetimeOfNew ?? this.parts.defaultLifetime;
+  }
+
+  private async update(service_id: string, service: ServicePart): Promise<void> {
+    const { customer_id: _compared, contact_key: _comparedToo, ...change } = service.start;
     await this.execute('service', {
       type: 'UpdateService',
       data: { ...change, service_id },
-      ...(lifetime && { lifetime }),
+      ...aboutPart(service),
     });
   }
 
@@ -356,6 +365,19 @@ class Step {
 }
 
 type Part = 'service' | 'state' | 'task';
+type ServicePart = CompositeElement['service'];
+
+/** What a service is looked up by: the fields that the event carries (contract 0.3, 31). */
+const comparedIn = ({ start: { customer_id, contact_key, service_type }, sought }: ServicePart) => {
+  const types = service_type === undefined ? undefined : [String(service_type)];
+  return { customer_id, contact_key, service_type: sought ? sought.types : types };
+};
+
+/** What a command takes from its part of the element beside the data. */
+const aboutPart = ({ lifetime, refusal }: Pick<ServicePart, 'lifetime' | 'refusal'>) => ({
+  ...(lifetime && { lifetime }),
+  ...(refusal && { refusal }),
+});
 
 const endedMeanwhile: ReadonlySet<string> = new Set(['service-not-found', 'service-already-completed']);
 

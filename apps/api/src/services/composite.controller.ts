@@ -1,5 +1,6 @@
 import { Body, Controller, Post } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
+import type { Resource } from '#domain';
 import { Documented, ref } from '../http/documented.js';
 import { Refused } from '../http/refused.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
@@ -12,7 +13,7 @@ import {
 } from './bodies.js';
 import { lifetimeIn, serviceStartOf, stateStartOf, taskStartOf } from './from-body.js';
 import { ServiceCalls } from './service-calls.js';
-import { StartComposite, type CompositeElement } from './service.messages.js';
+import { StartComposite, type CompositeElement, type RequestContext } from './service.messages.js';
 
 @ApiTags('composite')
 @Controller('services_composite')
@@ -39,8 +40,7 @@ export class CompositeController {
     const now = this.calls.now();
     const { context } = sent;
     const elements = body.services.map((element, place) => {
-      const key = context.idempotency && `${context.idempotency.key}/${place}`;
-      return this.element(element, `services[${place}].`, key, now);
+      return this.element(element, place, context, now);
     });
     const { services, position } = await this.calls.commands.execute(new StartComposite(elements, createNew, context));
     sent.answeredAt(position);
@@ -53,10 +53,11 @@ export class CompositeController {
 
   private element(
     { service, state, task, associate_state_task = false }: CompositeElementBody,
-    where: string,
-    key: string | undefined,
+    place: number,
+    context: RequestContext,
     now: number,
   ): CompositeElement {
+    const where = `services[${place}].`;
     if (associate_state_task && task && !state) {
       throw new Refused('invalid', `${where}associate_state_task needs a state beside the task`);
     }
@@ -64,13 +65,28 @@ export class CompositeController {
       throw new Refused('invalid', `${where}associate_state_task and ${where}task.state_id both name the task's state`);
     }
     const { ids } = this.calls;
+    const key = context.idempotency && `${context.idempotency.key}/${place}`;
     const service_id = this.calls.startedId(service.service_id, () => ids.service(key));
+    const serviceStart = serviceStartOf(service, service_id, now, `${where}service.`);
     return {
-      service: { start: serviceStartOf(service, service_id, now, `${where}service.`), ...lifetimeIn(service, now) },
-      ...(state && { state: { start: this.stateStart(state, now), ...lifetimeIn(state, now) } }),
-      ...(task && { task: { start: this.taskStart(task, now), ...lifetimeIn(task, now) } }),
+      service: {
+        ...this.part(context, 'Service', serviceStart),
+        ...lifetimeIn(service, now),
+        lifetimeOfNew: this.calls.lifetimeOfNew(context, service.service_type),
+      },
+      ...(state && {
+        state: { ...this.part(context, 'State', this.stateStart(state, now)), ...lifetimeIn(state, now) },
+      }),
+      ...(task && { task: { ...this.part(context, 'Task', this.taskStart(task, now)), ...lifetimeIn(task, now) } }),
       associateStateTask: associate_state_task,
     };
+  }
+
+  /** What starts, with DBIDs, when what is looked for is not found. */
+  private part<Start extends object>(context: RequestContext, resource: Resource, start: Start) {
+    const values = this.calls.enumerated(context);
+    const held = this.calls.withDbids(context, { start }, () => ({ start: values.started(resource, start) }));
+    return { ...held, sought: values.sought(resource, start) };
   }
 
   private stateStart(body: StartStateBody, now: number) {

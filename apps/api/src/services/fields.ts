@@ -82,8 +82,8 @@ const text = (max: number): Kind => ({
   api: { type: String, maxLength: max },
 });
 
-/** A name or a DBID, kept as it was sent (contract 2.3 and 0.3, 13). */
-export const EnumeratedValue = (about: Meaning): PropertyDecorator =>
+/** A name or a DBID (contract 2.3). Whether a mapped field has such a value is asked of the metadata, not here. */
+export const EnumeratedValue = ({ meaning, ...about }: Meaning): PropertyDecorator =>
   field(
     {
       name: 'enumerated',
@@ -91,7 +91,10 @@ export const EnumeratedValue = (about: Meaning): PropertyDecorator =>
       isValid: (value) => (isText(value) ? bytesOf(value) <= MOST_BYTES : typeof value === 'number'),
       api: { oneOf: [{ type: 'string' }, { type: 'number' }] },
     },
-    about,
+    {
+      ...about,
+      meaning: `${meaning} If a business attribute is mapped on it: the DBID, name or display name of one of its values.`,
+    },
   );
 
 export const Whole = (about: Meaning & { readonly min?: number; readonly max?: number }): PropertyDecorator => {

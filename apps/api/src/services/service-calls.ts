@@ -1,7 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { inOrder, type Answer, type LiveService, type ServiceCommand, type State, type Task } from '#domain';
-import type { Lifetime } from '#events';
+import {
+  EnumeratedValues,
+  Rejected,
+  inOrder,
+  noMetadata,
+  withDbids,
+  type Answer,
+  type EnumeratedField,
+  type LiveService,
+  type Metadata,
+  type ServiceCommand,
+  type State,
+  type Task,
+} from '#domain';
+import type { Enumerated, Lifetime } from '#events';
 import { ApiOptions } from '../api.options.js';
 import { Engine } from '../engine/engine.js';
 import { jsonArray } from '../http/json-array.js';
@@ -13,15 +26,21 @@ import { Ids, claimPrefix, isServerMade, randomFromPool } from './ids.js';
 import { lifetimeOf } from './lifetimes.js';
 import { cursorOf, pageAsked, pageOf } from './page.js';
 import { serviceAnswer, type JsonObject, type Nested } from './service.answer.js';
-import { ExecuteServiceCommand, GetService, ListServices, type ServicesFilter } from './service.messages.js';
+import {
+  ExecuteServiceCommand,
+  GetService,
+  ListServices,
+  type RequestContext,
+  type ServicesFilter,
+} from './service.messages.js';
 
 export type Status = 'active' | 'completed' | 'all';
 
 /** What the controllers of services, states and tasks share: from a request to the buses and back. */
 @Injectable()
 export class ServiceCalls {
-  /** Of conversations that are started without a lifetime of their own. */
-  readonly defaultLifetime: Lifetime;
+  private readonly defaultLifetime: Lifetime;
+  private readonly meanings = new WeakMap<Metadata, EnumeratedValues>();
   private madeIds: Ids | undefined;
 
   constructor(
@@ -61,8 +80,48 @@ export class ServiceCalls {
     return sent;
   }
 
+  /** What enumerated values mean; nothing is mapped as long as there is no metadata. */
+  enumerated(_asked: { readonly tenant: string }): EnumeratedValues {
+    const known = this.meanings.get(noMetadata);
+    if (known) return known;
+    const made = new EnumeratedValues(noMetadata, this.options);
+    this.meanings.set(noMetadata, made);
+    return made;
+  }
+
+  /**
+   * What a command brings, with DBIDs. Throws `Rejected`. With an idempotency key the refusal is handed on instead: a repeat
+   * is told what the first attempt was told, whatever its values mean by now.
+   */
+  withDbids<Brought extends object>(
+    { tenant, idempotency }: RequestContext,
+    brought: Brought,
+    convert: (values: EnumeratedValues) => Brought,
+  ): Brought & { readonly refusal?: Rejected } {
+    try {
+      return convert(this.enumerated({ tenant }));
+    } catch (refusal) {
+      if (!idempotency || !(refusal instanceof Rejected)) throw refusal;
+      return { ...brought, refusal };
+    }
+  }
+
+  /** Of a new conversation that brings no lifetime of its own: that of its type, else the default (contract 9). */
+  lifetimeOfNew(asked: { readonly tenant: string }, serviceType: Enumerated | undefined): Lifetime {
+    const expiration = this.enumerated(asked).expirationOf(serviceType);
+    return expiration === undefined ? this.defaultLifetime : lifetimeOf(expiration);
+  }
+
+  /** The types that a list is asked for, in every form that they may be held in; undefined when it asks for none. */
+  typesAsked(sent: SentRequest, field: EnumeratedField, parameter: string): readonly string[] | undefined {
+    const values = this.enumerated(sent);
+    return sent.query.list(parameter)?.flatMap((type) => values.storedForms(field, type));
+  }
+
   async execute(sent: SentRequest, command: ServiceCommand): Promise<Answer> {
-    const { answer, position } = await this.commands.execute(new ExecuteServiceCommand(command, sent.context));
+    const { context } = sent;
+    const held = this.withDbids(context, command, (values) => withDbids(command, values));
+    const { answer, position } = await this.commands.execute(new ExecuteServiceCommand(held, context));
     sent.answeredAt(position);
     return answer;
   }
@@ -83,7 +142,7 @@ export class ServiceCalls {
   async services(sent: SentRequest, kind: 'customer' | 'contact', id: string, status: Status): Promise<unknown> {
     const { query } = sent;
     const [startedFrom, startedTo] = [query.time('started_from'), query.time('started_to')];
-    const serviceTypes = query.list('service_types');
+    const serviceTypes = this.typesAsked(sent, 'Service.type', 'service_types');
     const filter: ServicesFilter = {
       status,
       ...(startedFrom !== undefined && { startedFrom }),
@@ -96,7 +155,7 @@ export class ServiceCalls {
     sent.answeredAt(mergePositions(known, found.position));
     if (found.next !== undefined) sent.nextPage(cursorOf(found.next));
     sent.answersJson();
-    return jsonArray(answers(found.services, nested, asked));
+    return jsonArray(answers(found.services, nested, asked, this.enumerated(sent)));
   }
 
   /** What this process has seen of every partition: a list is not older, also in what it does not show. */
@@ -127,8 +186,9 @@ async function* answers(
   services: AsyncIterable<LiveService>,
   nested: Nested,
   asked: ReturnType<typeof extensionsAsked>,
+  values: EnumeratedValues,
 ): AsyncGenerator<JsonObject> {
-  for await (const service of services) yield serviceAnswer(service, nested, asked);
+  for await (const service of services) yield serviceAnswer(service, nested, asked, values);
 }
 
 export const nestedAsked = ({ query }: SentRequest): Nested => ({
@@ -137,7 +197,3 @@ export const nestedAsked = ({ query }: SentRequest): Nested => ({
   active_tasks: query.flag('active_tasks'),
   completed_tasks: query.flag('completed_tasks'),
 });
-
-/** Whether a value is one of those asked for, compared as text; everything is, when nothing is asked for. */
-export const isOneOf = (value: string | number | undefined, asked: readonly string[] | undefined): boolean =>
-  asked === undefined || (value !== undefined && asked.includes(String(value)));

@@ -1,4 +1,4 @@
-import type { LiveService, State, Task } from '#domain';
+import { EnumeratedValues, enumeratedFields, noMetadata, type LiveService, type State, type Task } from '#domain';
 import { extensionsAsked } from './extensions-parameter.js';
 import { serviceAnswer, stateAnswer, taskAnswer, type Nested } from './service.answer.js';
 
@@ -57,12 +57,13 @@ const service: LiveService = {
 
 const nothing: Nested = { active_states: false, completed_states: false, active_tasks: false, completed_tasks: false };
 const noExtensions = extensionsAsked(undefined);
+const asSent = new EnumeratedValues(noMetadata, { dataValidation: true, mapNames: true });
 const ids = (parts: unknown) =>
   (parts as { state_id?: string; task_id?: string }[]).map((part) => part.task_id ?? part.state_id);
 
 describe('a service', () => {
   it('has the fields of the contract in its order, and nothing of ours', () => {
-    expect(JSON.stringify(serviceAnswer(service, nothing, noExtensions))).toBe(
+    expect(JSON.stringify(serviceAnswer(service, nothing, noExtensions, asSent))).toBe(
       JSON.stringify({
         service_id: '3-s',
         service_type: 'MyService1',
@@ -87,7 +88,7 @@ describe('a service', () => {
       ...rest
     } = service;
     const { completed: _end, ...bare } = { ...rest, status: 'active' } as LiveService & { completed: object };
-    expect(Object.keys(serviceAnswer(bare as LiveService, nothing, noExtensions))).toEqual([
+    expect(Object.keys(serviceAnswer(bare as LiveService, nothing, noExtensions, asSent))).toEqual([
       'service_id',
       'contact_key',
       'started',
@@ -95,7 +96,12 @@ describe('a service', () => {
   });
 
   it('holds states and tasks that were asked for, in order, without repeating service_id', () => {
-    const answer = serviceAnswer(service, { ...nothing, active_states: true, completed_tasks: true }, noExtensions);
+    const answer = serviceAnswer(
+      service,
+      { ...nothing, active_states: true, completed_tasks: true },
+      noExtensions,
+      asSent,
+    );
     expect(answer.active_states).toEqual([
       {
         state_id: 'early',
@@ -117,6 +123,7 @@ describe('a service', () => {
       service,
       { active_states: true, completed_states: true, active_tasks: true, completed_tasks: true },
       noExtensions,
+      asSent,
     );
     expect(ids(all.active_tasks)).toEqual(['free']);
     expect(ids(all.completed_tasks)).toEqual(['first']);
@@ -132,7 +139,7 @@ describe('a service', () => {
       ['late', ['of-late'], []],
       ['over', [], ['of-over']],
     ]);
-    const tasksOnly = serviceAnswer(service, { ...nothing, active_tasks: true }, noExtensions);
+    const tasksOnly = serviceAnswer(service, { ...nothing, active_tasks: true }, noExtensions, asSent);
     expect(tasksOnly.active_tasks).toEqual([
       { task_id: 'of-late', task_type: 7, state_id: 'late', started: { timestamp: at(4) } },
       { task_id: 'free', task_type: 7, started: { timestamp: at(5) } },
@@ -144,7 +151,7 @@ describe('a state or task by itself', () => {
   it('says which service it belongs to', () => {
     expect(
       JSON.stringify(
-        stateAnswer(service, service.states[2] as State, { ...nothing, completed_tasks: true }, noExtensions),
+        stateAnswer(service, service.states[2] as State, { ...nothing, completed_tasks: true }, noExtensions, asSent),
       ),
     ).toBe(
       JSON.stringify({
@@ -165,7 +172,7 @@ describe('a state or task by itself', () => {
         ],
       }),
     );
-    expect(taskAnswer(service, service.tasks[0] as Task, noExtensions)).toEqual({
+    expect(taskAnswer(service, service.tasks[0] as Task, noExtensions, asSent)).toEqual({
       task_id: 'of-late',
       task_type: 7,
       state_id: 'late',
@@ -185,8 +192,8 @@ describe('extensions', () => {
 
   /** The names of the extensions that are shown of the service, of its late state and of that state's task. */
   const shown = (...asked: string[]) => {
-    const fixed = new Set(Object.keys(serviceAnswer(service, everything, noExtensions)));
-    const answer = serviceAnswer(service, everything, extensionsAsked(asked));
+    const fixed = new Set(Object.keys(serviceAnswer(service, everything, noExtensions, asSent)));
+    const answer = serviceAnswer(service, everything, extensionsAsked(asked), asSent);
     const late = (answer.active_states as { state_id: string; active_tasks: object[] }[]).find(
       ({ state_id }) => state_id === 'late',
     );
@@ -215,7 +222,83 @@ describe('extensions', () => {
 
   it('shows a name with a dot as it is', () => {
     const dotted: LiveService = { ...service, extensions: { 'State.Feedback': 1, 'a.b': 2 } };
-    const answer = serviceAnswer(dotted, nothing, extensionsAsked(['State.Feedback', 'a.b']));
+    const answer = serviceAnswer(dotted, nothing, extensionsAsked(['State.Feedback', 'a.b']), asSent);
     expect(answer).toMatchObject({ 'State.Feedback': 1, 'a.b': 2 });
+  });
+});
+
+describe('enumerated values', () => {
+  /** Of each field the DBID 1 is called by the field's own name. */
+  const values = new EnumeratedValues(
+    { ...noMetadata, lastNames: new Map(enumeratedFields.map((field) => [field, new Map([[1, field]])])) },
+    { dataValidation: true, mapNames: true },
+  );
+  const activity = (minute: number) => ({
+    timestamp: at(minute),
+    application_type: 1,
+    resource_type: 1,
+    media_type: 1,
+  });
+  const shown = (resource: string, minute: number) => ({
+    timestamp: at(minute),
+    application_type: `${resource}.application_type`,
+    resource_type: `${resource}.resource_type`,
+    media_type: `${resource}.media_type`,
+  });
+  const ended = { started: activity(2), status: 'completed', completed: activity(3), disposition: 1 };
+  const mapped: LiveService = {
+    ...service,
+    service_type: 1,
+    disposition: 1,
+    started: activity(1),
+    completed: activity(4),
+    extensions: { media_type: 1 },
+    states: [state('s', 2, { ...ended, state_type: 1 })],
+    tasks: [
+      task('in-state', 2, { ...ended, task_type: 1, state_id: 's' }),
+      task('free', 2, { ...ended, task_type: 2 }),
+    ],
+  } as LiveService;
+  const inner = (resource: string) => ({
+    started: shown(resource, 2),
+    completed: shown(resource, 3),
+    disposition: `${resource}.disposition`,
+  });
+  const inState = { task_id: 'in-state', task_type: 'Task.type', state_id: 's', ...inner('Task') };
+  const everything: Nested = {
+    active_states: false,
+    completed_states: true,
+    active_tasks: false,
+    completed_tasks: true,
+  };
+
+  it('are shown at every depth, each as a field of its own resource, and extensions are not', () => {
+    expect(serviceAnswer(mapped, everything, extensionsAsked(['*']), values)).toEqual({
+      service_id: '3-s',
+      service_type: 'Service.type',
+      customer_id: 'ABC1234',
+      contact_key: '42',
+      est_duration: 86_400,
+      started: shown('Service', 1),
+      completed: shown('Service', 4),
+      disposition: 'Service.disposition',
+      disposition_desc: 'all of it',
+      media_type: 1,
+      completed_states: [{ state_id: 's', state_type: 'State.type', ...inner('State'), completed_tasks: [inState] }],
+      completed_tasks: [{ task_id: 'free', task_type: 2, ...inner('Task') }],
+    });
+  });
+  it('are shown of a state and a task by themselves', () => {
+    expect(stateAnswer(mapped, mapped.states[0] as State, everything, noExtensions, values)).toEqual({
+      state_id: 's',
+      state_type: 'State.type',
+      service_id: '3-s',
+      ...inner('State'),
+      completed_tasks: [inState],
+    });
+    expect(taskAnswer(mapped, mapped.tasks[0] as Task, noExtensions, values)).toEqual({
+      ...inState,
+      service_id: '3-s',
+    });
   });
 });

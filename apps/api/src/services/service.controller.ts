@@ -77,7 +77,7 @@ export class ServiceController {
     const answer = await this.calls.execute(sent, {
       type: 'StartService',
       data: serviceStartOf(body, service_id, now),
-      lifetime: explicitLifetime(body, now) ?? this.calls.defaultLifetime,
+      lifetime: explicitLifetime(body, now) ?? this.calls.lifetimeOfNew(sent, body.service_type),
     });
     sent.location('services', answer.service_id ?? service_id);
     return { service_id: answer.service_id ?? service_id };
@@ -156,7 +156,7 @@ export class ServiceController {
     // `services/anonymous/` with nothing behind it (contract 0.3, 15).
     if (serviceId === 'anonymous') throw new Refused('invalid', 'contact_key must not be empty');
     const [nested, asked] = [nestedAsked(sent), extensionsAsked(sent.query.list('extensions'))];
-    return serviceAnswer(await this.calls.service(sent, serviceId), nested, asked);
+    return serviceAnswer(await this.calls.service(sent, serviceId), nested, asked, this.calls.enumerated(sent));
   }
 
   @Delete('services/:service_id')

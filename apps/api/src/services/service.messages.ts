@@ -1,5 +1,5 @@
 import { Command, Query } from '@nestjs/cqrs';
-import type { Answer, LiveService, ServiceCommand } from '#domain';
+import type { Answer, LiveService, Rejected, ServiceCommand, Sought } from '#domain';
 import type { IdempotencyDigest, Lifetime, ServiceStart, StateStart, TaskStart } from '#events';
 import type { ListPlace, Owner } from '#read-model';
 import type { LogPositions } from '../position.js';
@@ -33,20 +33,24 @@ export class ExecuteServiceCommand extends Command<CommandAnswer> {
   }
 }
 
+/** One part of an element: what is looked for, and what starts when that is not there. */
+interface CompositePart<Start> {
+  readonly start: Start;
+  readonly sought?: Sought;
+  readonly lifetime?: Lifetime;
+  /** Why it cannot be recorded; a repeat of what was recorded before is answered nevertheless. */
+  readonly refusal?: Rejected;
+}
+
 /**
  * One element of a composite start (contract S11). Ids in it are those of what would be created; states and tasks have one
  * only when the caller brought it, since others carry the number of the service that is found.
  */
 export interface CompositeElement {
-  readonly service: { readonly start: ServiceStart; readonly lifetime?: Lifetime };
-  readonly state?: {
-    readonly start: Omit<StateStart, 'service_id' | 'state_id'> & { readonly state_id?: string };
-    readonly lifetime?: Lifetime;
-  };
-  readonly task?: {
-    readonly start: Omit<TaskStart, 'service_id' | 'task_id'> & { readonly task_id?: string };
-    readonly lifetime?: Lifetime;
-  };
+  /** `lifetimeOfNew`: of a service that is created and brings no lifetime of its own; missing, the default. */
+  readonly service: CompositePart<ServiceStart> & { readonly lifetimeOfNew?: Lifetime };
+  readonly state?: CompositePart<Omit<StateStart, 'service_id' | 'state_id'> & { readonly state_id?: string }>;
+  readonly task?: CompositePart<Omit<TaskStart, 'service_id' | 'task_id'> & { readonly task_id?: string }>;
   readonly associateStateTask: boolean;
 }
 

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Param, Post, Put } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { findState, Rejected } from '#domain';
+import { findState, matches, Rejected } from '#domain';
 import type { Json } from '#events';
 import { Documented, extensions, idOnly, listOf, nestedTasks, paging, ref, typesAsked } from '../http/documented.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
@@ -17,7 +17,7 @@ import {
 } from './from-body.js';
 import { ExtensionName } from './path-parameters.js';
 import { stateAnswer, type JsonObject as Answer } from './service.answer.js';
-import { isOneOf, nestedAsked, ServiceCalls, type Status } from './service-calls.js';
+import { nestedAsked, ServiceCalls, type Status } from './service-calls.js';
 
 const unknown = { 404: 'There is no such service or state.' };
 const listQuery = [typesAsked('state_types'), ...nestedTasks, extensions, ...paging];
@@ -160,11 +160,11 @@ export class StateController {
 
   private async list(serviceId: string, status: Status, sent: SentRequest): Promise<readonly Answer[]> {
     const [nested, asked] = [nestedAsked(sent), extensionsAsked(sent.query.list('extensions'))];
-    const types = sent.query.list('state_types');
+    const types = this.calls.typesAsked(sent, 'State.type', 'state_types');
     const service = await this.calls.service(sent, serviceId);
     return this.calls
-      .partsAsked(sent, service.states, status, ({ state_type }) => isOneOf(state_type, types))
-      .map((state) => stateAnswer(service, state, nested, asked));
+      .partsAsked(sent, service.states, status, ({ state_type }) => matches(state_type, types))
+      .map((state) => stateAnswer(service, state, nested, asked, this.calls.enumerated(sent)));
   }
 
   @Get(':state_id')
@@ -181,7 +181,7 @@ export class StateController {
     const service = await this.calls.service(sent, serviceId, (found) => findState(found, stateId) !== undefined);
     const state = findState(service, stateId);
     if (!state) throw new Rejected('state-not-found', `There are no state found for : ${stateId}`);
-    return stateAnswer(service, state, nested, asked);
+    return stateAnswer(service, state, nested, asked, this.calls.enumerated(sent));
   }
 
   @Put(':state_id/extensions/:ext_name')

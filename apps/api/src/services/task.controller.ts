@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Param, Post, Put } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { findTask, Rejected } from '#domain';
+import { findTask, matches, Rejected } from '#domain';
 import type { Json } from '#events';
 import { Documented, extensions, idOnly, listOf, paging, ref, typesAsked } from '../http/documented.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
@@ -9,7 +9,7 @@ import { extensionsAsked } from './extensions-parameter.js';
 import { activityOf, dispositionOf, extensionsOf, lifetimeIn, refuseOtherId, taskStartOf } from './from-body.js';
 import { ExtensionName } from './path-parameters.js';
 import { taskAnswer, type JsonObject as Answer } from './service.answer.js';
-import { isOneOf, ServiceCalls, type Status } from './service-calls.js';
+import { ServiceCalls, type Status } from './service-calls.js';
 
 const unknown = { 404: 'There is no such service or task.' };
 const order = 'Ascending by `started.timestamp`, then by the time of recording, then by id.';
@@ -122,16 +122,17 @@ export class TaskController {
 
   private async list(serviceId: string, status: Status, sent: SentRequest): Promise<readonly Answer[]> {
     const asked = extensionsAsked(sent.query.list('extensions'));
-    const [types, states] = [sent.query.list('task_types'), sent.query.list('state_id')];
+    const types = this.calls.typesAsked(sent, 'Task.type', 'task_types');
+    const states = sent.query.list('state_id');
     const service = await this.calls.service(sent, serviceId);
     return this.calls
       .partsAsked(
         sent,
         service.tasks,
         status,
-        ({ task_type, state_id }) => isOneOf(task_type, types) && isOneOf(state_id, states),
+        ({ task_type, state_id }) => matches(task_type, types) && matches(state_id, states),
       )
-      .map((task) => taskAnswer(service, task, asked));
+      .map((task) => taskAnswer(service, task, asked, this.calls.enumerated(sent)));
   }
 
   @Get(':task_id')
@@ -148,7 +149,7 @@ export class TaskController {
     const service = await this.calls.service(sent, serviceId, (found) => findTask(found, taskId) !== undefined);
     const task = findTask(service, taskId);
     if (!task) throw new Rejected('task-not-found', `There are no task found for : ${taskId}`);
-    return taskAnswer(service, task, asked);
+    return taskAnswer(service, task, asked, this.calls.enumerated(sent));
   }
 
   @Put(':task_id/extensions/:ext_name')

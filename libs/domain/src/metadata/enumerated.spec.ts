@@ -257,6 +257,17 @@ describe('what is asked for', () => {
   });
 });
 
+describe('what a composite start looks for', () => {
+  it('is its type in every form', () =>
+    expect(values.sought('Service', { service_type: 'MyService2', media_type: 'x' })).toEqual({
+      types: expect.arrayContaining(['102', 'MyService2']),
+    }));
+  it('is any type where it brings none, also when there is a default', () =>
+    expect(values.sought('Service', { media_type: 'x' })).toEqual({}));
+  it('is what was sent where nothing was ever mapped', () =>
+    expect(unmapped.sought('Task', { task_type: 5 })).toEqual({ types: ['5'] }));
+});
+
 describe('the expiration of a type', () => {
   it.each<[Enumerated | undefined, string | undefined]>([
     [101, '2w'],

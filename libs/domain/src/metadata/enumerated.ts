@@ -1,5 +1,6 @@
 import type { BusinessAttribute, BusinessAttributeValue, Enumerated } from '#events';
 import { Rejected } from '../rejected.js';
+import type { Sought } from '../service/commands.js';
 import type { EnumeratedField, Metadata } from './metadata.js';
 
 /** Whose field it is: the same name is a field of its own in each of them. */
@@ -127,6 +128,13 @@ export class EnumeratedValues {
       if (String(dbid) === text && !value && !list?.find(name)) forms.add(name);
     }
     return [...forms];
+  }
+
+  /** What a composite start with these fields looks for: its type in every form, or any type where it brings none. */
+  sought(resource: Resource, fields: Fields): Sought {
+    const [name, field] = typeOf[resource];
+    const type = fields[name];
+    return type === undefined ? {} : { types: this.storedForms(field, type) };
   }
 
   /** Lifetime of new services of this type, as the metadata spells it (`2w`); undefined where it says nothing. */
