@@ -149,7 +149,12 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
           'max.message.bytes': '4194304',
           'message.timestamp.type': 'LogAppendTime',
         });
-        expect(await settingsOf(admin, names.presence)).toMatchObject({ 'cleanup.policy': 'compact' });
+        expect(await settingsOf(admin, names.control)).toMatchObject(await settingsOf(admin, names.services));
+        expect(await settingsOf(admin, names.presence)).toMatchObject({
+          'cleanup.policy': 'compact',
+          'message.timestamp.type': 'LogAppendTime',
+          'segment.ms': '600000',
+        });
         expect(await settingsOf(admin, names.events)).toMatchObject({ 'retention.ms': '2592000000' });
       },
       CASE_TIMEOUT_MS,

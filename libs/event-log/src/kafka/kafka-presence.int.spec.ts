@@ -149,6 +149,15 @@ describeOnKafka('Presence on Kafka', ({ address, proxied }) => {
     );
 
     it(
+      'does not wait for ever for a topic that cannot be read',
+      async () => {
+        await administer((admin) => admin.deleteTopics({ topics: [topic] }));
+        await expect(connect({ joinTimeoutMs: 1 })).rejects.toBeInstanceOf(LogUnavailable);
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
       'passes over what it cannot have written',
       async () => {
         const presence = await connect();

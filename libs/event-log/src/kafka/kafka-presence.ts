@@ -12,11 +12,14 @@ import { TopicOffsets } from './topic-offsets.js';
 export interface KafkaPresenceOptions extends KafkaOptions {
   /** For one renewal, and for one answer who is alive, ms. */
   readonly timeoutMs?: number;
+  /** For beginning to read, ms. */
+  readonly joinTimeoutMs?: number;
   /** The consumer crashed or was stuck, and is replaced. */
   readonly onConsumerRestart?: (reason: Error) => void;
 }
 
 const defaultTimeoutMs = 3_000;
+const defaultJoinTimeoutMs = 30_000;
 const BYTES_PER_FETCH = 1024 * 1024;
 /** How long the broker keeps a fetch when there is nothing. What comes meanwhile is answered at once. */
 const MAX_WAIT_MS = 500;
@@ -40,6 +43,7 @@ export class KafkaPresence extends Presence {
   private sending: Promise<unknown> = Promise.resolve();
   /** The last record was not acknowledged: its producer is thrown away before anything else is sent. */
   private isProducerSpoilt = false;
+  private hasRenewed = false;
   private closing: Promise<void> | undefined;
 
   private constructor(
@@ -54,7 +58,7 @@ export class KafkaPresence extends Presence {
     this.loop = this.read();
   }
 
-  /** The topic is created by the log transport. Throws when the brokers cannot be reached: try again later. */
+  /** The topic is created by the log transport. Throws when the brokers do not answer: try again later. */
   static async connect(options: KafkaPresenceOptions): Promise<KafkaPresence> {
     const { timeoutMs = defaultTimeoutMs, requestTimeoutMs = timeoutMs, onConsumerRestart = () => undefined } = options;
     const kafka = createKafka({ ...options, requestTimeoutMs: Math.min(requestTimeoutMs, timeoutMs) }, 'presence');
@@ -69,13 +73,20 @@ export class KafkaPresence extends Presence {
       timeoutMs,
       onConsumerRestart,
     );
-    await presence.loop.joined;
-    return presence;
+    try {
+      const { joinTimeoutMs = defaultJoinTimeoutMs } = options;
+      await inTime(presence.loop.joined, joinTimeoutMs, `${topic} could not be read`);
+      return presence;
+    } catch (error) {
+      await presence.close();
+      throw error;
+    }
   }
 
   override async renew(leaseMs: number): Promise<number> {
     checkLease(leaseMs);
     this.refuseWhenClosed();
+    this.hasRenewed = true;
     const began = performance.now();
     await this.append({ key: this.process, value: JSON.stringify({ lease_ms: leaseMs, host: hostname() }) });
     return began + leaseMs;
@@ -105,7 +116,7 @@ export class KafkaPresence extends Presence {
   }
 
   private async end(): Promise<void> {
-    await this.append({ key: this.process, value: null }).catch(() => undefined);
+    if (this.hasRenewed) await this.append({ key: this.process, value: null }).catch(() => undefined);
     await this.loop.close();
     await Promise.all([this.producer.close(), this.offsets.close()]);
   }
