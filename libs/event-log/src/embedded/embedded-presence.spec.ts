@@ -5,7 +5,7 @@ import { EmbeddedPresence } from './embedded-presence.js';
 describePresence(
   'EmbeddedPresence',
   async () => ({ open: async () => new EmbeddedPresence(), close: async () => undefined }),
-  'one',
+  { processes: 'one', shortLeaseMs: 200 },
 );
 
 /** Of a machine whose clock is set while the process runs. */

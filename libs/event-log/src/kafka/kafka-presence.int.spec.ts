@@ -31,7 +31,7 @@ describeOnKafka('Presence on Kafka', ({ address, proxied }) => {
         close: () => deleteTopics(address, topicPrefix),
       };
     },
-    'several',
+    { processes: 'several', shortLeaseMs: SHORT_MS },
   );
 
   describe('KafkaPresence', () => {

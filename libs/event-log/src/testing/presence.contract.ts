@@ -11,15 +11,20 @@ export interface PresenceFixture {
 
 const CASE_TIMEOUT_MS = 60_000;
 const LONG_MS = 60_000;
-/** Long enough for a slow machine to look at it several times while it runs. */
-const SHORT_MS = 1_500;
 const RENEWALS = 6;
+
+export interface PresenceTraits {
+  /** How many the engine allows at once. */
+  readonly processes: 'one' | 'several';
+  /** A lease that a test can see end, yet long enough for a slow machine to look at it several times before, ms. */
+  readonly shortLeaseMs: number;
+}
 
 /** What every Presence promises, in sentences; those about several processes where the engine allows more than one. */
 export function describePresence(
   adapter: string,
   openFixture: () => Promise<PresenceFixture>,
-  processes: 'one' | 'several',
+  { processes, shortLeaseMs }: PresenceTraits,
 ): void {
   describe(`${adapter} as a Presence`, () => {
     let fixture: PresenceFixture;
@@ -73,7 +78,7 @@ export function describePresence(
 
     it('ends a lease that is not renewed, and not before its time', async () => {
       const one = await open();
-      const until = await one.renew(SHORT_MS);
+      const until = await one.renew(shortLeaseMs);
       expect(await namesSeenBy(one)).toEqual([one.process]);
       await gone(one.process, one);
       expect(performance.now()).toBeGreaterThanOrEqual(until);
@@ -81,10 +86,10 @@ export function describePresence(
 
     it('keeps a process for as long as it renews', async () => {
       const one = await open();
-      const first = await one.renew(SHORT_MS);
+      const first = await one.renew(shortLeaseMs);
       let [lease] = await one.live();
       for (let renewals = 0; renewals < RENEWALS || performance.now() < first; renewals += 1) {
-        await one.renew(SHORT_MS);
+        await one.renew(shortLeaseMs);
         const [later, ...others] = await one.live();
         expect(others).toEqual([]);
         expect(later!.until).toBeGreaterThanOrEqual(lease!.until);
@@ -96,7 +101,7 @@ export function describePresence(
     it('counts the last renewal, also when it is shorter', async () => {
       const one = await open();
       await one.renew(LONG_MS);
-      const until = await one.renew(SHORT_MS);
+      const until = await one.renew(shortLeaseMs);
       await gone(one.process, one);
       expect(performance.now()).toBeGreaterThanOrEqual(until);
       await one.renew(LONG_MS);
@@ -179,7 +184,7 @@ export function describePresence(
     it('misses a process that stops renewing when its lease is over, and not before', async () => {
       const [one, two] = await Promise.all([open(), open()]);
       await one.renew(LONG_MS);
-      const until = await two.renew(SHORT_MS);
+      const until = await two.renew(shortLeaseMs);
       expect(await namesSeenBy(one)).toContain(two.process);
       await gone(two.process, one);
       // Before this moment the other process relies on being waited for.
@@ -189,7 +194,7 @@ export function describePresence(
 
     it('shows to one that joins who is there, and not who was', async () => {
       const [one, two, three] = await Promise.all([open(), open(), open()]);
-      await Promise.all([one.renew(LONG_MS), two.renew(LONG_MS), three.renew(SHORT_MS)]);
+      await Promise.all([one.renew(LONG_MS), two.renew(LONG_MS), three.renew(shortLeaseMs)]);
       await two.close();
       await gone(three.process, one);
       const four = await open();
