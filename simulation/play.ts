@@ -547,8 +547,18 @@ class Schedule {
   }
 }
 
-function answer({ commands, composites, queries }: Running, { ask, id, idempotency, seen }: Attempt): Promise<Outcome> {
-  const context: RequestContext = { tenant, correlationId: id, seen, ...(idempotency && { idempotency }) };
+async function answer(
+  { admission, commands, composites, queries }: Running,
+  { ask, id, idempotency, seen }: Attempt,
+): Promise<Outcome> {
+  const admitted = admission.admit();
+  const context: RequestContext = {
+    tenant,
+    correlationId: id,
+    admitted,
+    seen,
+    ...(idempotency && { idempotency }),
+  };
   switch (ask.kind) {
     case 'command':
       return commands

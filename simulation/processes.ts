@@ -11,7 +11,7 @@ import { streamKey, type RecordedEvent } from '#events';
 import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { ProjectorProgress } from '../apps/api/src/engine/projector-progress.js';
 import type { Rule } from './check.js';
-import { Admission, type Mode } from '../apps/api/src/services/admission.js';
+import { Admission, type Admitted } from '../apps/api/src/services/admission.js';
 import { CommandPath } from '../apps/api/src/services/command-path.js';
 import { CompositePath } from '../apps/api/src/services/composite-path.js';
 import { QueryPath } from '../apps/api/src/services/query-path.js';
@@ -91,11 +91,11 @@ class SimulatedAdmission extends Admission {
     this.place = Math.max(this.place, place);
   }
 
-  override admit(_mode: Mode): number {
+  override admit(): Admitted {
     const { epoch, open } = this.control.entries[this.place]!;
     if (!open) throw new Unavailable('SwitchingException', 'The system is switching its mode.', 'not-applied');
     if (!isProduction(epoch)) throw new Unavailable('ModeException', 'Not in maintenance mode.', 'not-applied');
-    return epoch;
+    return { epoch };
   }
 }
 
@@ -244,28 +244,25 @@ export class ApiProcess {
           `the checkpoint of partition ${partition} went back`,
         ),
     });
-    const admission = new SimulatedAdmission(world.control);
     const { refuseWhenBehind } = progress;
     const commands = new CommandPath({
       log: arbiter,
       streams,
-      admission,
       refuseWhenBehind,
       newEventId: () => newId('event'),
       clock,
     });
-    const queries = new QueryPath({ log: arbiter, readModel, streams, admission });
+    const queries = new QueryPath({ log: arbiter, readModel, streams });
     const composites = new CompositePath({
       log: arbiter,
       streams,
-      admission,
       refuseWhenBehind,
       commands,
       queries,
       defaultLifetime: { slide: times.defaultLifetimeSeconds },
       newPartId: () => newId('part'),
     });
-    return { arbiter, streams, progress, commands, composites, queries, admission };
+    return { arbiter, streams, progress, commands, composites, queries, admission: new SimulatedAdmission(world.control) };
   }
 
   /** The tail has a hole: the process ends and is started again from outside. */

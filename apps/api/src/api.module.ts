@@ -1,10 +1,14 @@
 import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { OperationsModule, Readiness, type Logger } from '#operations';
 import { ApiOptions } from './api.options.js';
 import { Engine, LOGGER } from './engine/engine.js';
 import { Instruments } from './engine/instruments.js';
 import { OpenApi, OpenApiController } from './http/open-api.js';
+import { ModeGuard, ModeInterceptor } from './server-mode/mode.guard.js';
+import { RequestCounts } from './server-mode/request-counts.js';
+import { ServerController } from './server-mode/server.controller.js';
 import { CompositeController } from './services/composite.controller.js';
 import { ServiceCalls } from './services/service-calls.js';
 import { ServiceController } from './services/service.controller.js';
@@ -13,7 +17,7 @@ import { StateController } from './services/state.controller.js';
 import { TaskController } from './services/task.controller.js';
 
 /** What must hold before this process can serve. */
-export const conditions = ['engine', 'read-model'];
+export const conditions = ['engine', 'read-model', 'lease'];
 
 /** HTTP in, commands and queries over the buses, the engine behind their handlers. */
 @Module({})
@@ -22,15 +26,26 @@ export class ApiModule implements OnApplicationShutdown {
     options: ApiOptions,
     readiness: Readiness,
     logger: Logger,
+    counts: RequestCounts,
     metrics: () => Promise<string>,
   ): DynamicModule {
     return {
       module: ApiModule,
       imports: [CqrsModule.forRoot(), OperationsModule.with(readiness, metrics)],
-      controllers: [ServiceController, StateController, TaskController, CompositeController, OpenApiController],
+      controllers: [
+        ServiceController,
+        StateController,
+        TaskController,
+        CompositeController,
+        ServerController,
+        OpenApiController,
+      ],
       providers: [
         { provide: ApiOptions, useValue: options },
         { provide: LOGGER, useValue: logger },
+        { provide: RequestCounts, useValue: counts },
+        { provide: APP_GUARD, useClass: ModeGuard },
+        { provide: APP_INTERCEPTOR, useClass: ModeInterceptor },
         Instruments,
         Engine,
         ServiceCalls,

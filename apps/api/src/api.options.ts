@@ -71,6 +71,21 @@ export class ApiOptions extends HttpOptions {
   @Min(100)
   barrierTimeoutMs = 5_000;
 
+  @Option('how long a switch to production waits for calls about metadata that are under way, in ms')
+  @IsInt()
+  @Min(1)
+  modeSchemaDrainTimeoutMs = 60_000; // as the product does
+
+  @Option('how long a switch to maintenance waits for calls about services and profiles that are under way, in ms')
+  @IsInt()
+  @Min(1)
+  modeDataDrainTimeoutMs = 60_000; // longer than any call takes that is not stuck
+
+  @Option('how long a process that hangs or has died is taken for alive, in ms')
+  @IsInt()
+  @Min(500)
+  leaseMs = 10_000; // a switch of the mode waits so long for a process that has died
+
   @Option('memory for conversations that were worked on lately, in MiB')
   @IsInt()
   @Min(1)

@@ -1,6 +1,7 @@
 import { on, once } from 'node:events';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { EmbeddedEventLog } from '#event-log/embedded';
+import { EmbeddedEventLog, EmbeddedPresence } from '#event-log/embedded';
 import type { Logger, MetricsSnapshot } from '#operations';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import type { ApiOptions } from '../api.options.js';
@@ -9,6 +10,9 @@ import type { Backend, BackendHooks } from './backend.js';
 const projectorProgram = new URL('../../../projector/src/main.js', import.meta.url);
 
 const metricsWithinMs = 500;
+
+/** Of the control log, below the data folder. */
+const CONTROL_FOLDER = 'control';
 
 /** Local disk. The projector runs in a thread of this process, or as a process of its own on the same folder. */
 export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: BackendHooks): Promise<Backend> {
@@ -25,8 +29,12 @@ export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: B
     const { dataDir: directory, partitions } = options;
     const log = await EmbeddedEventLog.open({ directory, partitions, checkpoints });
     opened.push(log);
+    const control = await EmbeddedEventLog.open({ directory: join(directory, CONTROL_FOLDER), partitions: 1 });
+    opened.push(control);
     return {
       log,
+      control,
+      presence: new EmbeddedPresence(),
       readModel,
       close,
       ...(projector && { committed: () => projector.wake(), metrics: async () => [await projector.metrics()] }),

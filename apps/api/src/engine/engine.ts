@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { NewRecord } from '#events';
-import { SystemClock, type EventLog, type Verdict } from '#event-log';
+import { RefusedStart, SystemClock, type Clock, type EventLog, type Verdict } from '#event-log';
+import { decideMetadata } from '#domain';
 import { Readiness, metricsText, retryUntilUp, type Logger } from '#operations';
 import { ApiOptions } from '../api.options.js';
-import { Admission, type Mode } from '../services/admission.js';
 import { CommandPath } from '../services/command-path.js';
 import { CompositePath } from '../services/composite-path.js';
 import { Ids, randomFromPool } from '../services/ids.js';
@@ -12,6 +12,11 @@ import { QueryPath } from '../services/query-path.js';
 import { RecentStreams } from '../services/recent-streams.js';
 import { Unavailable } from '../services/unavailable.js';
 import { lifetimeOf } from '../services/lifetimes.js';
+import { ControlLog, metadataStream } from '../control/control-log.js';
+import { MetadataPath } from '../control/metadata-path.js';
+import { Gate } from '../server-mode/gate.js';
+import { ModeSwitch } from '../server-mode/mode-switch.js';
+import { ProcessLease } from '../server-mode/process-lease.js';
 import { Instruments } from './instruments.js';
 import type { Backend, BackendHooks } from './backend.js';
 import { ProjectorProgress } from './projector-progress.js';
@@ -23,15 +28,14 @@ export interface Running {
   readonly commands: CommandPath;
   readonly composites: CompositePath;
   readonly queries: QueryPath;
+  readonly streams: RecentStreams;
+  readonly metadata: MetadataPath;
+  readonly control: ControlLog;
+  readonly gate: Gate;
+  readonly modeSwitch: ModeSwitch;
+  readonly lease: ProcessLease;
   readonly backend: Backend;
   readonly progress: ProjectorProgress;
-}
-
-/** Until the server mode is a replicated state, every process is in production from its start, in epoch 0. */
-class AlwaysProduction extends Admission {
-  override admit(_mode: Mode): number {
-    return 0;
-  }
 }
 
 /**
@@ -94,8 +98,11 @@ export class Engine {
 
   private async shut(running: Running | undefined): Promise<void> {
     this.state = undefined;
-    await running?.progress.stop();
-    await running?.backend.close();
+    if (!running) return;
+    await running.modeSwitch.stop();
+    await running.lease.stop();
+    await running.progress.stop();
+    await running.backend.close();
   }
 
   private async open(): Promise<Running> {
@@ -153,31 +160,86 @@ export class Engine {
     });
     await progress.start();
     this.watchLag(log, progress);
-    const admission = new AlwaysProduction();
+    const { control, lease, gate, modeSwitch } = await this.joinServer(backend, clock);
     const { refuseWhenBehind } = progress;
     const commands = new CommandPath({
       log,
       streams,
-      admission,
       refuseWhenBehind,
       newEventId: randomUUID,
       clock,
       onVerdict: (record, verdict) => this.judged(record, verdict),
     });
-    const queries = new QueryPath({ log, readModel, streams, admission });
+    const queries = new QueryPath({ log, readModel, streams });
     const defaultLifetime = lifetimeOf(options.expiration);
     const ids = new Ids(log.partitions, { now: () => Math.trunc(log.now()), random: randomFromPool });
     const composites = new CompositePath({
       log,
       streams,
-      admission,
       refuseWhenBehind,
       commands,
       queries,
       defaultLifetime,
       newPartId: (serviceId) => ids.part(serviceId),
     });
-    return { commands, composites, queries, backend, progress };
+    const metadata = new MetadataPath(control, clock);
+    return { commands, composites, queries, streams, metadata, control, gate, modeSwitch, lease, backend, progress };
+  }
+
+  /**
+   * Makes this process one that a switch of the mode waits for, and learns mode and metadata. In this order: a switch
+   * that begins after the lease waits for this process, one that began before is seen.
+   */
+  private async joinServer(backend: Backend, clock: Clock) {
+    const { log, presence } = backend;
+    const { options } = this;
+    const control = new ControlLog(backend.control, randomUUID, (error) => this.end(error));
+    const lease = new ProcessLease(presence, clock, {
+      leaseMs: options.leaseMs,
+      onRegained: () => control.barrier(),
+      onRenewal: (error) => this.renewed(error),
+    });
+    await lease.start();
+    try {
+      const epochs = Array.from({ length: log.partitions }, (_, partition) => log.tail(partition).epoch);
+      await control.follow();
+      refuseForgottenEpochs(epochs, control);
+      await this.initialize(control);
+      const gate = new Gate(control, lease, clock);
+      const modeSwitch = new ModeSwitch({
+        control,
+        data: [log],
+        gate,
+        presence,
+        clock,
+        drainMs: { production: options.modeSchemaDrainTimeoutMs, maintenance: options.modeDataDrainTimeoutMs },
+        observer: this.instruments.modeSwitch(this.logger),
+      });
+      this.instruments.watchMode(() => control.serverMode);
+      modeSwitch.start();
+      return { control, lease, gate, modeSwitch };
+    } catch (error) {
+      await lease.stop();
+      throw error;
+    }
+  }
+
+  /** The first process of a new installation records its metadata; of several that start at once one does. */
+  private async initialize(control: ControlLog): Promise<void> {
+    const { tenant } = this.options;
+    while (control.head(metadataStream(tenant)).version === 0) {
+      const { event } = decideMetadata({ type: 'InitializeMetadata', data: {} }, control.metadata(tenant));
+      if (!event) return;
+      // It changes nothing that a mode protects: nobody has used the metadata yet.
+      await control.append(metadataStream(tenant), event, { epoch: control.epoch, correlationId: randomUUID() });
+    }
+  }
+
+  private renewed(error: unknown): void {
+    if (error === undefined) return this.readiness.ready('lease');
+    const reason = error instanceof Error ? error.message : String(error);
+    this.readiness.notReady('lease', reason);
+    this.logger.warn({ reason }, "this process's lease was not renewed");
   }
 
   private judged({ type, tenant, stream, version, correlationId }: NewRecord, verdict: Verdict): void {
@@ -205,9 +267,21 @@ export class Engine {
     if (!this.stopping.signal.aborted) await this.start();
   }
 
-  /** The tail has a hole: this process no longer knows the truth and cannot find out by itself. */
+  /** The tail has a hole, or a record that cannot be read: this process no longer knows the truth and cannot find out by itself. */
   private end(error: Error): never {
     this.logger.fatal({ error }, 'the tail of the event log cannot go on');
     process.exit(1);
   }
+}
+
+/** Each fence belongs to a switch that the control log knows of: otherwise this is another control log, or it has lost its end. */
+function refuseForgottenEpochs(epochs: readonly number[], control: ControlLog): void {
+  const { epoch, switching } = control.serverMode;
+  const known = switching?.epoch ?? epoch;
+  epochs.forEach((found, partition) => {
+    if (found <= known) return;
+    throw new RefusedStart(
+      `partition ${partition} of the services log is in epoch ${found}, the control log knows ${known}: it has lost records`,
+    );
+  });
 }

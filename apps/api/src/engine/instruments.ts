@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { LogRecord } from '#event-log';
-import { registry } from '#operations';
+import type { ServerMode } from '#domain';
+import { registry, type Logger } from '#operations';
+import type { SwitchObserver } from '../server-mode/mode-switch.js';
 
 const shortWaits = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
@@ -38,9 +40,42 @@ export class Instruments {
     labelNames: ['reason'],
     registers: [registry],
   });
+  private readonly switchSteps = new Histogram({
+    name: 'cs_mode_switch_seconds',
+    help: 'Duration of the steps of a mode switch as this process saw it: drain, fence, whole',
+    labelNames: ['step'],
+    buckets: shortWaits.concat([10, 30, 60, 120]),
+    registers: [registry],
+  });
+  private readonly drainedProcesses = new Gauge({
+    name: 'cs_mode_switch_drained_processes',
+    help: 'Processes that had drained when this process completed the last switch',
+    registers: [registry],
+  });
   private lags: () => readonly number[] = () => [];
+  private mode: () => ServerMode | undefined = () => undefined;
 
   constructor() {
+    const mode = (): ServerMode | undefined => this.mode();
+    new Gauge({
+      name: 'cs_mode',
+      help: '1 for the mode that this process is in: production, maintenance, or switching',
+      labelNames: ['mode'],
+      registers: [registry],
+      collect() {
+        const now = mode();
+        const is = now?.switching ? 'switching' : now?.mode;
+        for (const one of ['production', 'maintenance', 'switching']) this.set({ mode: one }, one === is ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'cs_epoch',
+      help: 'Number of the mode in force, as this process knows it',
+      registers: [registry],
+      collect() {
+        this.set(mode()?.epoch ?? 0);
+      },
+    });
     const lags = (): readonly number[] => this.lags();
     new Gauge({
       name: 'cs_unconfirmed_records',
@@ -71,6 +106,37 @@ export class Instruments {
 
   void(reason: string): void {
     this.voids.inc({ reason });
+  }
+
+  watchMode(mode: () => ServerMode): void {
+    this.mode = mode;
+  }
+
+  /** Each step of a switch as a log line with its duration, and as metrics. */
+  modeSwitch(logger: Logger): SwitchObserver {
+    const step = (name: string, ms: number): void => this.switchSteps.observe({ step: name }, ms / 1000);
+    return {
+      started: (to, epoch, process) => logger.info({ to, epoch, process }, 'mode switch: begun, the gate is closed'),
+      drained: (epoch, ms, complete) => {
+        step('drain', ms);
+        if (complete) logger.info({ epoch, ms }, 'mode switch: no call is under way here any more');
+        else logger.warn({ epoch, ms }, 'mode switch: calls are still under way here, they will not be recorded');
+      },
+      finishing: (epoch, drained, missing) => {
+        this.drainedProcesses.set(drained);
+        if (missing.length === 0) logger.info({ epoch, drained }, 'mode switch: every live process has drained');
+        else logger.warn({ epoch, drained, missing }, 'mode switch: some processes did not drain in time');
+      },
+      fenced: (epoch, ms) => {
+        step('fence', ms);
+        logger.info({ epoch, ms }, 'mode switch: every partition is fenced');
+      },
+      switched: (mode, epoch, ms) => {
+        step('whole', ms);
+        logger.info({ mode, epoch, ms }, 'mode switch: complete, the gate is open');
+      },
+      failed: (epoch, error) => logger.warn({ epoch, error }, 'mode switch: a step failed and is tried again'),
+    };
   }
 
   watchLag(lags: () => readonly number[]): void {

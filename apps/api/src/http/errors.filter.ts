@@ -5,6 +5,7 @@ import { RejectedAt } from '../services/rejected-at.js';
 import { errorBody, onTheWire } from './on-the-wire.js';
 import { Refused } from './refused.js';
 import type { Routes } from './routes.js';
+import { pathBehindPrefix, type UrlPrefixes } from './sent-request.js';
 
 const changing: ReadonlySet<string> = new Set(['POST', 'PUT', 'DELETE', 'PATCH']);
 
@@ -14,6 +15,7 @@ export class ErrorsFilter implements ExceptionFilter {
   constructor(
     private readonly routes: Routes,
     private readonly unknownIdStatus: 404 | 400,
+    private readonly prefixes: UrlPrefixes,
     private readonly log: Logger,
   ) {}
 
@@ -35,8 +37,12 @@ export class ErrorsFilter implements ExceptionFilter {
       );
     }
     if (reply.sent) return;
-    if (error instanceof RejectedAt) request.sent?.answeredAt(error.position);
-    const { contentType, body } = errorBody(answer, request.headers.accept);
+    if (error instanceof RejectedAt) {
+      request.sent?.answeredAt(error.position);
+      if (error.controlPosition !== undefined) request.sent?.answeredAtControl(error.controlPosition);
+    }
+    const path = pathBehindPrefix(request.originalUrl, this.prefixes);
+    const { contentType, body } = errorBody(answer, request.headers.accept, { method, path });
     void reply.status(answer.status).headers(answer.headers).header('Content-Type', contentType).send(body);
   }
 

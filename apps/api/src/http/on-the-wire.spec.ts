@@ -21,6 +21,11 @@ it.each([
   [new Rejected('service-too-large', 'm'), [413, 'PayloadTooLargeException', undefined, undefined, false]],
   [new Rejected('idempotency-key-reused', 'm'), [422, 'UnprocessableEntityException', undefined, undefined, false]],
   [new Rejected('invalid-enumerated-value', 'm'), [400, 'ValidationException', undefined, undefined, false]],
+  [new Rejected('metadata-not-found', 'm'), [404, 'NotFoundException', undefined, undefined, false]],
+  [new Rejected('metadata-invalid', 'm'), [400, 'ValidationException', undefined, undefined, false]],
+  [new Rejected('metadata-taken', 'm'), [409, 'ConflictException', undefined, undefined, false]],
+  [new Rejected('metadata-in-use', 'm'), [409, 'ConflictException', undefined, undefined, false]],
+  [new Rejected('metadata-too-large', 'm'), [413, 'PayloadTooLargeException', undefined, undefined, false]],
   [new Refused('invalid', 'm'), [400, 'ValidationException', undefined, undefined, false]],
   [new Refused('not-json', 'm'), [415, 'UnsupportedMediaTypeException', undefined, undefined, false]],
   [new MalformedPosition('m'), [400, 'BadRequestException', undefined, undefined, false]],
@@ -69,6 +74,7 @@ it('answers unknown ids with 400 where the option says so', () => {
     ]);
   }
   expect(shown(new Refused('no-such-route', 'm'), { ...changing, unknownIdStatus: 400 })[0]).toBe(404);
+  expect(shown(new Rejected('metadata-not-found', 'm'), { ...changing, unknownIdStatus: 400 })[0]).toBe(404);
 });
 
 it.each([
@@ -84,4 +90,26 @@ it.each([
   expect(Object.keys(JSON.parse(body) as object)).toEqual(
     isProblem ? ['type', 'title', 'status', 'detail', 'message', 'exception'] : ['message', 'exception'],
   );
+});
+
+it.each([
+  ['/metadata', true],
+  ['/metadata/profiles/extensions', true],
+  ['/server/status', true],
+  ['/profiles/0001', true],
+  ['/interactions/0001', true],
+  ['/services/1-2/interactions', true],
+  ['/customers/C/interactions/', true],
+  ['/services/start', false],
+  ['/services/1-2/states', false],
+  ['/customers/interactions/services', false],
+  ['/metadatas', false],
+  ['', false],
+])('tells of a request for %s in the form of its half of the contract: %s', (path, ofTheProfilesHalf) => {
+  const { body } = errorBody(onTheWire(new Refused('no-such-route', 'm'), asking), undefined, { method: 'GET', path });
+  expect(JSON.parse(body)).toEqual({
+    ...(ofTheProfilesHalf && { http_method: 'GET', http_uri: path, http_code: 404, code: 404, error: 'Not Found' }),
+    message: 'm',
+    exception: 'com.genesyslab.gsg.services.contextservices.exceptions.NotFoundException',
+  });
 });

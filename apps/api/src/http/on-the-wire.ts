@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { HttpException, HttpStatus } from '@nestjs/common';
 import { Rejected, type RejectionCode } from '#domain';
 import { LogUnavailable, NotApplied, OutcomeUnknown } from '#event-log';
@@ -6,6 +7,7 @@ import { MalformedPosition } from '../position.js';
 import { BeyondTheLog } from '../services/recent-streams.js';
 import { Unavailable } from '../services/unavailable.js';
 import { Refused, type RefusalCode } from './refused.js';
+import { JSON_TYPE } from './sent-request.js';
 
 interface Form {
   readonly status: HttpStatus;
@@ -34,12 +36,16 @@ const rejections = {
   'metadata-too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
 } as const satisfies Record<RejectionCode, Form>;
 
+/** Of services and what is in them: for these an option gives the status of the product (contract 0.3, 2). */
+const unknownIds: ReadonlySet<RejectionCode> = new Set(['service-not-found', 'state-not-found', 'task-not-found']);
+
 const refusals = {
   unreadable: { status: HttpStatus.BAD_REQUEST, exception: 'BadRequestException' },
   invalid: { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
   'unknown-tenant': { status: HttpStatus.BAD_REQUEST, exception: 'ContextServicesExceptionResource' },
   'no-such-route': { status: HttpStatus.NOT_FOUND, exception: 'NotFoundException' },
   'no-such-method': { status: HttpStatus.METHOD_NOT_ALLOWED, exception: 'MethodNotAllowedException' },
+  'no-profile-schema': { status: HttpStatus.NOT_FOUND, exception: 'NotFoundException' },
   'too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
   'not-json': { status: HttpStatus.UNSUPPORTED_MEDIA_TYPE, exception: 'UnsupportedMediaTypeException' },
 } as const satisfies Record<RefusalCode, Form>;
@@ -72,7 +78,7 @@ export interface ErrorContext {
 export function onTheWire(error: unknown, { unknownIdStatus, changes }: ErrorContext): ErrorAnswer {
   if (error instanceof Rejected) {
     const { status, exception } = rejections[error.code];
-    return answer(status === HttpStatus.NOT_FOUND ? unknownIdStatus : status, exception, error.message);
+    return answer(unknownIds.has(error.code) ? unknownIdStatus : status, exception, error.message);
   }
   if (error instanceof Refused) {
     const { status, exception } = refusals[error.code];
@@ -81,7 +87,7 @@ export function onTheWire(error: unknown, { unknownIdStatus, changes }: ErrorCon
   if (error instanceof MalformedPosition || error instanceof BeyondTheLog)
     return answer(HttpStatus.BAD_REQUEST, 'BadRequestException', error.message);
   if (error instanceof Unavailable) {
-    return unavailable(error.exception, error.message, error.outcome, error.retryAfterSeconds);
+    return unavailable(error.exception, error.message, changes ? error.outcome : undefined, error.retryAfterSeconds);
   }
   if (error instanceof OutcomeUnknown) {
     const message = 'It is not known whether the request was applied. Repeat it with the same Idempotency-Key.';
@@ -144,16 +150,39 @@ const answer = (
 
 const problemType = 'application/problem+json';
 
-/** The body, and its content type: the product's form, or RFC 9457 for a caller that asks for it. */
+/** The half of profiles, schemas and the server itself, whose errors tell of the request too (contract 1.1, 1.6). */
+const profilesHalf =
+  /^\/(?:metadata|profiles|server|interactions)(?:\/|$)|^\/(?:customers|services)\/[^/]+\/interactions(?:\/|$)/;
+
+export interface AskedFor {
+  readonly method: string;
+  /** Behind the prefix. */
+  readonly path: string;
+}
+
+/**
+ * The body, and its content type: the product's form, of both its halves in one where the request is of the second, or
+ * RFC 9457 for a caller that asks for it.
+ */
 export function errorBody(
   { status, message, exception }: ErrorAnswer,
   accept: string | undefined,
+  { method, path }: AskedFor = { method: '', path: '' },
 ): { readonly contentType: string; readonly body: string } {
   const asked = accept?.split(',').some((range) => {
     const [type, ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
     return type === problemType && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
   });
-  if (!asked) return { contentType: 'application/json;charset=UTF-8', body: JSON.stringify({ message, exception }) };
+  if (!asked) {
+    const ofTheRequest = profilesHalf.test(path) && {
+      http_method: method,
+      http_uri: path,
+      http_code: status,
+      code: status,
+      error: STATUS_CODES[status] ?? '',
+    };
+    return { contentType: JSON_TYPE, body: JSON.stringify({ ...ofTheRequest, message, exception }) };
+  }
   const title = exception.slice(exceptionPackage.length + 1);
   return {
     contentType: `${problemType};charset=UTF-8`,

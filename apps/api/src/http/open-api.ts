@@ -5,7 +5,9 @@ import { Controller, Get, Header, Injectable, Param, StreamableFile } from '@nes
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiExcludeController, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { Refused } from './refused.js';
+import { RequiresMode } from '../server-mode/mode.guard.js';
 import { Sent, type SentRequest } from './sent-request.js';
+import { version } from './version.js';
 
 type SchemaObject = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
@@ -109,6 +111,33 @@ const answers: Readonly<Record<string, SchemaObject>> = {
       },
     },
   },
+  ServerStatus: {
+    type: 'object',
+    required: ['version', 'mode', 'system_time', 'started'],
+    properties: {
+      version: text,
+      mode: { type: 'string', enum: ['production', 'maintenance'] },
+      system_time: text,
+      started: text,
+      last_request: text,
+      ...Object.fromEntries(
+        [
+          'max_memory',
+          'allocated_memory',
+          'used_memory',
+          'free_memory',
+          'request_today',
+          'client_errors_today',
+          'server_errors_today',
+        ].map((name) => [name, whole]),
+      ),
+    },
+  },
+  ServerChanged: {
+    type: 'object',
+    required: ['server changed'],
+    properties: { 'server changed': { type: 'string', enum: ['production', 'maintenance'] } },
+  },
   Error: {
     type: 'object',
     required: ['message', 'exception'],
@@ -194,11 +223,13 @@ export class OpenApiController {
   constructor(private readonly openApi: OpenApi) {}
 
   @Get('openapi.json')
+  @RequiresMode('always')
   document(): OpenAPIObject {
     return this.openApi.document;
   }
 
   @Get('docs')
+  @RequiresMode('always')
   @Header('Content-Type', 'text/html;charset=UTF-8')
   page(@Sent() { prefix }: SentRequest): string {
     return `<!doctype html>
@@ -219,14 +250,13 @@ export class OpenApiController {
   }
 
   @Get('docs/:asset')
+  @RequiresMode('always')
   async asset(@Param('asset') name: string): Promise<StreamableFile> {
     const type = assetTypes.get(name);
     if (type === undefined) throw new Refused('no-such-route', 'There is no resource at this path');
     return new StreamableFile(await readFile(join(assets, name)), { type });
   }
 }
-
-const version = '0.1.0';
 
 function openApi(app: NestFastifyApplication): OpenAPIObject {
   const config = new DocumentBuilder()

@@ -2,7 +2,15 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IdempotencyDigest } from '#events';
-import { formatPositions, mergePositions, nothingSeen, parsePositions, type LogPositions } from '../position.js';
+import {
+  formatPositions,
+  mergeSeen,
+  nothingSeen,
+  parsePositions,
+  type LogPositions,
+  type SeenPositions,
+} from '../position.js';
+import type { Admitted } from '../services/admission.js';
 import type { RequestContext } from '../services/service.messages.js';
 import type { SentBody } from './json-body.js';
 import { QueryParameters } from './query-parameters.js';
@@ -12,6 +20,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Missing only when Fastify itself could not read the request's path. */
     sent?: SentRequest;
+    /** `Content-Type`; the header itself is taken away. */
+    sentType?: string;
   }
 }
 
@@ -23,6 +33,10 @@ export interface UrlPrefixes {
 }
 
 export const JSON_TYPE = 'application/json;charset=UTF-8';
+const HTML_TYPE = 'text/html;charset=UTF-8';
+
+/** Characters of a path that a message repeats. */
+const LONGEST_NAMED_PATH = 200;
 
 /** Correlation ids go into record headers. */
 const goodCorrelationId = /^[\x21-\x7e]{1,128}$/;
@@ -35,7 +49,9 @@ export class SentRequest {
   readonly prefix: string;
   /** As it was sent, but for scheme and host. */
   private readonly url: string;
-  private positions: LogPositions = nothingSeen;
+  /** Given by the guard, before any handler. */
+  admitted: Admitted | undefined;
+  private seen: SeenPositions = { services: nothingSeen };
 
   constructor(
     private readonly request: FastifyRequest,
@@ -61,26 +77,63 @@ export class SentRequest {
       );
     }
     const seen = this.request.headers['x-cs-position'];
-    if (seen !== undefined) this.answeredAt(parsePositions(Array.isArray(seen) ? seen.join(',') : seen));
+    if (seen !== undefined) this.stand(parsePositions(Array.isArray(seen) ? seen.join(',') : seen));
   }
 
   query = new QueryParameters('');
 
+  /** How messages name this request: `POST /services/start`. */
+  get method(): string {
+    return `${this.request.method} ${this.path.slice(0, LONGEST_NAMED_PATH)}`;
+  }
+
+  /** Behind the prefix, as it was sent. */
+  get path(): string {
+    return behindPrefix(this.url, this.prefix);
+  }
+
+  /** As it was sent, with a body or without. */
+  get contentType(): string | undefined {
+    return this.request.sentType;
+  }
+
   /** For the buses. Throws `Refused` for a bad `Idempotency-Key`. */
   get context(): RequestContext {
     const idempotency = this.idempotency();
+    if (!this.admitted) throw new Error('no gate has admitted this request');
     return {
+      admitted: this.admitted,
       tenant: this.tenant,
       correlationId: this.correlationId,
-      seen: this.positions,
+      seen: this.seen.services,
       ...(idempotency && { idempotency }),
     };
   }
 
   /** Says where in the log the answer stands: not before what the caller has seen. */
   answeredAt(position: LogPositions): void {
-    this.positions = mergePositions(this.positions, position);
-    if (this.positions.size > 0) this.reply.header('X-CS-Position', formatPositions(this.positions));
+    this.stand({ services: position });
+  }
+
+  /** The same for the control log. */
+  answeredAtControl(offset: number): void {
+    this.stand({ services: nothingSeen, control: offset });
+  }
+
+  /** What the caller has seen of the control log. */
+  get seenControl(): number | undefined {
+    return this.seen.control;
+  }
+
+  /** What the caller has seen of the services log. */
+  get seenServices(): LogPositions {
+    return this.seen.services;
+  }
+
+  private stand(position: SeenPositions): void {
+    this.seen = mergeSeen(this.seen, position);
+    const header = formatPositions(this.seen);
+    if (header !== undefined) this.reply.header('X-CS-Position', header);
   }
 
   /** `Location`: a path with the prefix of the request (contract 0.3, 20). */
@@ -99,6 +152,10 @@ export class SentRequest {
     this.reply.header('Content-Type', JSON_TYPE);
   }
 
+  answersHtml(): void {
+    this.reply.header('Content-Type', HTML_TYPE);
+  }
+
   private idempotency(): IdempotencyDigest | undefined {
     const { method, headers } = this.request;
     const key = headers['idempotency-key'];
@@ -115,8 +172,7 @@ export class SentRequest {
 
   /** The same for every prefix, every percent-encoding of one path, and with or without a slash at the end. */
   private pathWithinPrefix(): string {
-    const [path] = this.url.split('?') as [string];
-    return JSON.stringify(path.slice(this.prefix.length).replace(/\/$/, '').split('/').map(decodeURIComponent));
+    return JSON.stringify(this.path.replace(/\/$/, '').split('/').map(decodeURIComponent));
   }
 }
 
@@ -126,6 +182,17 @@ export function prefixOf(url: string, { base, extra }: UrlPrefixes): string | un
     .filter((prefix) => url === prefix || url.startsWith(`${prefix}/`) || url.startsWith(`${prefix}?`))
     .sort((a, b) => b.length - a.length)[0];
 }
+
+/** Of a URL of any request, also one that could not be read any further. */
+export function pathBehindPrefix(url: string, prefixes: UrlPrefixes): string {
+  const path = withoutOrigin(url);
+  return behindPrefix(path, prefixOf(path, prefixes) ?? '');
+}
+
+const behindPrefix = (url: string, prefix: string): string => {
+  const [path] = url.split('?') as [string];
+  return path.slice(prefix.length);
+};
 
 /** HTTP/1.1 lets a client, as it does to a proxy, name scheme and host in front of the path. */
 export function withoutOrigin(url: string): string {

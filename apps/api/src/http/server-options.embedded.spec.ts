@@ -9,7 +9,13 @@ const exceptionOf = (answer: { json(): unknown }): string =>
   (answer.json() as { exception: string }).exception.split('.').at(-1) as string;
 
 beforeAll(async () => {
-  strict = await RunningApi.start({ allowCustomIds: true, unknownIdStatus: 400, maxBodyBytes: 1024 });
+  strict = await RunningApi.start({
+    allowCustomIds: true,
+    unknownIdStatus: 400,
+    maxBodyBytes: 1024,
+    dataValidation: false,
+    mapNames: false,
+  });
 }, 60_000);
 afterAll(() => strict.stop());
 
@@ -47,6 +53,32 @@ describe('options', () => {
   it('limit the body', async () => {
     expect((await send('services/start', { customer_id: 'c', long: 'x'.repeat(900) })).statusCode).toBe(201);
     expect((await send('services/start', { customer_id: 'c', long: 'x'.repeat(1000) })).statusCode).toBe(413);
+  });
+
+  it('take values that are not listed as they are sent, and answer DBIDs where the attribute does not say', async () => {
+    const attributes = [
+      { name: 'Type', cv_attributes: ['Service.type', 'State.type'], values: [{ name: 'known', dbid: 1007 }] },
+      { name: 'Media', cv_attributes: ['Service.media_type'], map_name: true, values: [{ name: 'voice', dbid: 1008 }] },
+    ];
+    await send('server/mode', { mode: 'maintenance' });
+    for (const attribute of attributes) {
+      const path = `metadata/business-attributes/${attribute.name}`;
+      const defined = await strict.request('PUT', path, { payload: JSON.stringify(attribute) });
+      expect([defined.statusCode, defined.body]).toEqual([201, expect.any(String)]);
+    }
+    await send('server/mode', { mode: 'production' });
+    for (const [service_type, shown] of [
+      ['known', 1007],
+      ['unknown', 'unknown'],
+    ]) {
+      const started = await send('services/start', { contact_key: 'a', service_type, media_type: 1008 });
+      expect(started.statusCode).toBe(201);
+      const path = `services/${started.json<{ service_id: string }>().service_id}`;
+      expect((await send(`${path}/states/start`, {})).statusCode).toBe(201);
+      const service = (await strict.request('GET', `${path}?active_states=true`)).json<{ active_states: object[] }>();
+      expect(service).toMatchObject({ service_type: shown, started: { media_type: 'voice' } });
+      expect(service.active_states[0]).not.toHaveProperty('state_type');
+    }
   });
 });
 

@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly maxBodyBytes: number;
   readonly unknownIdStatus: 404 | 400;
   readonly log: Logger;
+  /** Each answer to a route that is not of the operations. */
+  readonly onAnswered: (status: number) => void;
 }
 
 /** Node takes no longer URL; a contact key of 1024 bytes, percent-encoded, is well within. */
@@ -41,7 +43,7 @@ export function createServer(options: ServerOptions): {
 } {
   const { prefixes, maxBodyBytes, log } = options;
   const routes = new Routes();
-  const errors = new ErrorsFilter(routes, options.unknownIdStatus, log);
+  const errors = new ErrorsFilter(routes, options.unknownIdStatus, prefixes, log);
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: LONGEST_PARAMETER, querystringParser: () => ({}) },
@@ -56,6 +58,7 @@ export function createServer(options: ServerOptions): {
   });
   const server: FastifyInstance = adapter.getInstance();
   server.server.on('checkExpectation', refuseExpectation);
+  server.decorateRequest('sentType');
   readBodiesAsBytes(server, maxBodyBytes);
   server.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.add({ method: one, pattern: url });
@@ -83,6 +86,7 @@ export function createServer(options: ServerOptions): {
     const route = request.routeOptions.url ?? 'none';
     latency.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     const { sent } = request;
+    if (!operations.test(request.url)) options.onAnswered(reply.statusCode);
     log.debug(
       { method, route, status: reply.statusCode, ms: reply.elapsedTime, correlationId: sent?.correlationId },
       'answered',
@@ -107,11 +111,10 @@ function withBase(url: string, prefixes: UrlPrefixes): string {
  * away because Fastify would refuse a body that names a type which it cannot parse.
  */
 function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number): void {
-  const types = new WeakMap<FastifyRequest, string>();
   server.addHook('onRequest', (request, _reply, done) => {
     const type = request.raw.headers['content-type'];
     if (type !== undefined) {
-      types.set(request, type);
+      request.sentType = type;
       delete request.raw.headers['content-type'];
     }
     const encoding = request.headers['content-encoding'];
@@ -125,7 +128,7 @@ function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number): void 
     '*',
     { parseAs: 'buffer', bodyLimit: maxBodyBytes },
     (request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body: SentBody) => void) => {
-      const contentType = types.get(request);
+      const { sentType: contentType } = request;
       done(null, { bytes, ...(contentType !== undefined && { contentType }) });
     },
   );

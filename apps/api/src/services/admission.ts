@@ -1,11 +1,18 @@
-/** In which mode a command may run (contract 0.3, 1). */
-export type Mode = 'production' | 'maintenance';
+import type { Mode } from '#events';
 
-/** The gate: no command appends without an admission, whoever sends it (design 3, step 0). */
+/** What a call needs of the server's mode (contract 0.3, 1). */
+export type Requirement = Mode | 'both';
+
+/** The gate let it pass. Whatever it records carries the epoch of that moment, through every retry (design 3, step 0). */
+export interface Admitted {
+  readonly epoch: number;
+}
+
+/** The gate: no command appends without an admission, whoever sends it. */
 export abstract class Admission {
   /**
-   * The epoch of this moment; the command carries it through every retry. Throws `Unavailable` when the gate is closed,
-   * the mode is another one, or the projector is too far behind.
+   * `method`: how a refusal names the call, `POST /services/start`. Throws `Unavailable` while the mode is switched, in
+   * the other mode, and when this process may not know the mode.
    */
-  abstract admit(mode: Mode): number;
+  abstract admit(requirement: Requirement, method: string): Admitted;
 }

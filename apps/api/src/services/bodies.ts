@@ -296,11 +296,11 @@ export class AnyJson implements PipeTransform<SentBody | undefined, Json> {
   }
 }
 
-/** A JSON object: only objects can be merged (contract S9). */
+/** A JSON object. */
 export class JsonObject implements PipeTransform<SentBody | undefined, { readonly [name: string]: Json }> {
   transform(sent: SentBody | undefined): { readonly [name: string]: Json } {
     const value = sent && readJson(sent, []);
-    if (!isObject(value)) throw new Refused('invalid', 'The body must be a JSON object: only objects can be merged');
+    if (!isObject(value)) throw new Refused('invalid', 'The body must be a JSON object');
     return value as { readonly [name: string]: Json };
   }
 }

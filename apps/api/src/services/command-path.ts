@@ -21,7 +21,6 @@ import {
 import { LogUnavailable, NotApplied, OutcomeUnknown, type Clock, type EventLog, type Verdict } from '#event-log';
 import { StoreUnavailable, type Aggregate, type StreamId } from '#read-model';
 import { mergePositions } from '../position.js';
-import type { Admission } from './admission.js';
 import { isServerMade, partitionOf } from './ids.js';
 import type { KnownStream, RecentStreams } from './recent-streams.js';
 import { RejectedAt } from './rejected-at.js';
@@ -33,7 +32,6 @@ import { Unavailable } from './unavailable.js';
 export interface CommandPathParts {
   readonly log: EventLog;
   readonly streams: RecentStreams;
-  readonly admission: Admission;
   /** Back-pressure: throws `Unavailable` when the projector is too far behind. */
   readonly refuseWhenBehind: () => void;
   readonly newEventId: () => string;
@@ -64,7 +62,7 @@ export interface Appending {
 /** Another record took the place before this one was sent. */
 const overtaken: Verdict = { outcome: 'void', reason: 'version' };
 
-/** The path of one command: admission, turn, head, decide, append, judged answer (design 3). */
+/** The path of one command that was admitted: turn, head, decide, append, judged answer (design 3). */
 export class CommandPath {
   private readonly turns: Turns;
 
@@ -74,20 +72,19 @@ export class CommandPath {
 
   /** Throws `Rejected` (after a read barrier), `Unavailable`, `BeyondTheLog`. */
   async execute(command: ServiceCommand, context: RequestContext): Promise<CommandAnswer> {
-    const epoch = this.parts.admission.admit('production');
     this.parts.refuseWhenBehind();
     return truthfully(async () => {
       await this.parts.streams.catchUpWith(context.seen);
       const isNew = command.type === 'StartService' && isMadeForThis(command.data.service_id, context);
-      return this.run(command, context, epoch, isNew);
+      return this.run(command, context, isNew);
     });
   }
 
-  /** One command under an admission that was given already. `isNew`: nobody but this command knows the service's id. */
-  run(command: ServiceCommand, context: RequestContext, epoch: number, isNew = false): Promise<CommandAnswer> {
+  /** One part of a larger command. `isNew`: nobody but this command knows the service's id. */
+  run(command: ServiceCommand, context: RequestContext, isNew = false): Promise<CommandAnswer> {
     const id = { tenant: context.tenant, stream: command.data.service_id };
     if (isNew) this.parts.streams.expectNew(id);
-    return this.turns.take(streamKey(id), () => this.decideAndAppend(id, command, context, epoch));
+    return this.turns.take(streamKey(id), () => this.decideAndAppend(id, command, context));
   }
 
   /** Runs `work` when no other command of this stream is under way in this process. */
@@ -131,7 +128,6 @@ export class CommandPath {
     id: StreamId,
     command: ServiceCommand,
     context: RequestContext,
-    epoch: number,
   ): Promise<CommandAnswer> {
     const { log, streams } = this.parts;
     const partition = this.partition(id);
@@ -166,7 +162,7 @@ export class CommandPath {
           kind: 'service',
           event,
           head: known.head,
-          epoch,
+          epoch: context.admitted.epoch,
           correlationId,
           ...lifetimeOf(command),
           ...(idempotency && { idempotency }),

@@ -13,7 +13,6 @@ import type { Head, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } 
 import type { EventLog } from '#event-log';
 import type { Owner, StreamId } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
-import type { Admission } from './admission.js';
 import { claimPrefix, isServerMade } from './ids.js';
 import { isMadeForThis, living, switching, truthfully, type CommandPath } from './command-path.js';
 import type { QueryPath } from './query-path.js';
@@ -24,7 +23,6 @@ import { Unavailable } from './unavailable.js';
 export interface CompositePathParts {
   readonly log: EventLog;
   readonly streams: RecentStreams;
-  readonly admission: Admission;
   /** Back-pressure: throws `Unavailable` when the projector is too far behind. */
   readonly refuseWhenBehind: () => void;
   readonly commands: CommandPath;
@@ -59,7 +57,6 @@ export class CompositePath {
     createNew: boolean,
     context: RequestContext,
   ): Promise<CompositeAnswer> {
-    const epoch = this.parts.admission.admit('production');
     this.parts.refuseWhenBehind();
     let position: LogPositions = context.seen;
     let isRecorded = false;
@@ -68,7 +65,7 @@ export class CompositePath {
         await this.parts.streams.catchUpWith(context.seen);
         const services: Outcome[] = [];
         for (const [index, element] of elements.entries()) {
-          const step = new Step(this.parts, context, epoch, index, (reached, recorded) => {
+          const step = new Step(this.parts, context, index, (reached, recorded) => {
             isRecorded ||= recorded;
             position = mergePositions(position, reached);
           });
@@ -91,7 +88,6 @@ class Step {
   constructor(
     private readonly parts: CompositePathParts,
     private readonly context: RequestContext,
-    private readonly epoch: number,
     private readonly index: number,
     /** What the answer is based on; `recorded`: on something that this request may have brought into the log. */
     private readonly reached: (position: LogPositions, recorded: boolean) => void,
@@ -181,7 +177,6 @@ class Step {
     const { answer, position } = await this.parts.commands.run(
       { type: 'StartService', data: start, lifetime: this.lifetimeOfNew(service), ...(refusal && { refusal }) },
       this.contextOf('service'),
-      this.epoch,
       isNew,
     );
     this.reached(position, true);
@@ -229,7 +224,7 @@ class Step {
       const { start, lifetime } = claim;
       try {
         const command = { type: 'StartService', data: start, lifetime } as const;
-        this.reached((await this.parts.commands.run(command, context, this.epoch)).position, true);
+        this.reached((await this.parts.commands.run(command, context)).position, true);
         isStartedHere = true;
       } catch (error) {
         // Somebody else who met the claim was faster.
@@ -310,7 +305,7 @@ class Step {
       kind: 'claim',
       event,
       head,
-      epoch: this.epoch,
+      epoch: this.context.admitted.epoch,
       correlationId,
     });
     if (verdict.outcome === 'accepted')
@@ -339,7 +334,7 @@ class Step {
   }
 
   private async execute(part: Part, command: Parameters<CommandPath['run']>[0]) {
-    const answered = await this.parts.commands.run(command, this.contextOf(part), this.epoch);
+    const answered = await this.parts.commands.run(command, this.contextOf(part));
     this.reached(answered.position, true);
     return answered;
   }

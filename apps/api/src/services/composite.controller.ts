@@ -4,6 +4,7 @@ import type { Resource } from '#domain';
 import { Documented, ref } from '../http/documented.js';
 import { Refused } from '../http/refused.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
+import { RequiresMode } from '../server-mode/mode.guard.js';
 import {
   CompositeBody,
   ContractBody,
@@ -21,6 +22,7 @@ export class CompositeController {
   constructor(private readonly calls: ServiceCalls) {}
 
   @Post('start')
+  @RequiresMode('production')
   @Documented({
     id: 'S11',
     summary: 'Composite start',

@@ -75,11 +75,47 @@ export const ForeignId = (about: Meaning & { readonly max: number }): PropertyDe
 
 export const Text = (about: Meaning & { readonly max: number }): PropertyDecorator => field(text(about.max), about);
 
+/** A text that is not empty. */
+export const Name = (about: Meaning & { readonly max: number }): PropertyDecorator => field(name(about.max), about);
+
+export const Names = (about: Meaning & { readonly max: number; readonly most: number }): PropertyDecorator =>
+  field(
+    {
+      name: 'names',
+      must: `a list of at most ${about.most} texts, each of 1 to ${about.max} characters`,
+      isValid: (value) => Array.isArray(value) && value.length <= about.most && value.every(name(about.max).isValid),
+      api: { type: String, isArray: true, maxItems: about.most },
+    },
+    about,
+  );
+
+export const OneOf = (about: Meaning & { readonly words: readonly string[] }): PropertyDecorator =>
+  field(
+    {
+      name: 'word',
+      must: `one of ${about.words.join(', ')}`,
+      isValid: (value) => isText(value) && about.words.includes(value),
+      api: { type: String, enum: [...about.words] },
+    },
+    about,
+  );
+
+/** Any JSON. */
+export const Anything = (about: Meaning): PropertyDecorator =>
+  field({ name: 'anything', must: 'JSON', isValid: () => true, api: { type: Object } }, about);
+
 const text = (max: number): Kind => ({
   name: 'text',
   must: `a text of at most ${max} characters`,
   isValid: (value) => isText(value) && value.length <= 2 * max && [...value].length <= max,
   api: { type: String, maxLength: max },
+});
+
+const name = (max: number): Kind => ({
+  name: 'name',
+  must: `a text of 1 to ${max} characters`,
+  isValid: (value) => value !== '' && text(max).isValid(value),
+  api: { type: String, minLength: 1, maxLength: max },
 });
 
 /** A name or a DBID (contract 2.3). Whether a mapped field has such a value is asked of the metadata, not here. */
@@ -134,18 +170,19 @@ export const Flag = (about: Meaning): PropertyDecorator =>
     about,
   );
 
-/** A body within the body, or with `most` a list of so many; its own class reads it. */
+/** A body within the body, or with `most` a list of so many (`least`: 1 when missing); its own class reads it. */
 export const Inner = (
-  about: Meaning & { readonly type: () => new () => object; readonly most?: number },
+  about: Meaning & { readonly type: () => new () => object; readonly most?: number; readonly least?: 0 | 1 },
 ): PropertyDecorator => {
-  const { type, most } = about;
+  const { type, most, least = 1 } = about;
   const kind: Pick<Kind, 'must' | 'isValid' | 'api'> =
     most === undefined
       ? { must: 'an object', isValid: isObject, api: { type } }
       : {
-          must: `a list of objects, one or more, at most ${most}`,
-          isValid: (value) => Array.isArray(value) && value.length > 0 && value.length <= most && value.every(isObject),
-          api: { type, isArray: true, minItems: 1, maxItems: most },
+          must: `a list of objects, ${least === 1 ? 'one or more, ' : ''}at most ${most}`,
+          isValid: (value) =>
+            Array.isArray(value) && value.length >= least && value.length <= most && value.every(isObject),
+          api: { type, isArray: true, minItems: least, maxItems: most },
         };
   return field({ name: 'inner', ...kind, inner: type }, about);
 };

@@ -11,7 +11,6 @@ import {
   type StreamRow,
 } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
-import type { Admission } from './admission.js';
 import { living } from './command-path.js';
 import { partitionOf } from './ids.js';
 import type { RecentStreams } from './recent-streams.js';
@@ -22,7 +21,6 @@ export interface QueryPathParts {
   readonly log: EventLog;
   readonly readModel: ReadModel;
   readonly streams: RecentStreams;
-  readonly admission: Admission;
 }
 
 /** One list of one owner. */
@@ -45,7 +43,6 @@ export class QueryPath {
     context: RequestContext,
     has: (service: LiveService) => boolean = () => true,
   ): Promise<ServiceFound> {
-    this.parts.admission.admit('production');
     await this.parts.streams.catchUpWith(context.seen);
     const id = { tenant: context.tenant, stream: serviceId };
     const partition = this.partition(id);
@@ -73,7 +70,6 @@ export class QueryPath {
     { limit, before }: { readonly limit?: number; readonly before?: ListPlace },
     context: RequestContext,
   ): Promise<ServicesFound> {
-    this.parts.admission.admit('production');
     await this.parts.streams.catchUpWith(context.seen);
     await this.recentlyChanged(owner);
     const belongs = membership(owner, filter);

@@ -6,6 +6,8 @@ export class RejectedAt extends Rejected {
   constructor(
     rejected: Rejected,
     readonly position: LogPositions,
+    /** The same for the control log. */
+    readonly controlPosition?: number,
   ) {
     super(rejected.code, rejected.message);
   }

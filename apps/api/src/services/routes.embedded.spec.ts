@@ -95,6 +95,8 @@ const samples: Readonly<Record<string, { readonly status: number; readonly ask: 
     status: 200,
     ask: ({ service, task }) => ({ path: `services/${service}/tasks/${task}/extensions/Survey/merge`, body: {} }),
   },
+  V1: { status: 200, ask: () => ({ path: 'server/status' }) },
+  V2: { status: 200, ask: () => ({ path: 'server/mode', body: { mode: 'production' } }) },
 };
 
 /** Names that the contract gives a meaning to (2.6). */
@@ -719,7 +721,7 @@ it('knows every operation of the contract and no other', () => {
       .map(({ method, pattern }) => `${method} ${pattern}`)
       .sort(),
   );
-  expect(served).toHaveLength(32);
+  expect(served).toHaveLength(34);
 });
 
 it('offers Idempotency-Key, and its refusal, where the header is read', () => {

@@ -4,7 +4,6 @@ import {
   EnumeratedValues,
   Rejected,
   inOrder,
-  noMetadata,
   withDbids,
   type Answer,
   type EnumeratedField,
@@ -80,12 +79,13 @@ export class ServiceCalls {
     return sent;
   }
 
-  /** What enumerated values mean; nothing is mapped as long as there is no metadata. */
-  enumerated(_asked: { readonly tenant: string }): EnumeratedValues {
-    const known = this.meanings.get(noMetadata);
+  /** What enumerated values mean by the metadata of now. Throws `Unavailable` until the engine is up. */
+  enumerated({ tenant }: { readonly tenant: string }): EnumeratedValues {
+    const metadata = this.engine.running().control.metadata(tenant);
+    const known = this.meanings.get(metadata);
     if (known) return known;
-    const made = new EnumeratedValues(noMetadata, this.options);
-    this.meanings.set(noMetadata, made);
+    const made = new EnumeratedValues(metadata, this.options);
+    this.meanings.set(metadata, made);
     return made;
   }
 

@@ -15,6 +15,7 @@ import {
 } from '../http/documented.js';
 import { Refused } from '../http/refused.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
+import { RequiresMode } from '../server-mode/mode.guard.js';
 import {
   AnyJson,
   AssociateServiceBody,
@@ -57,6 +58,7 @@ export class ServiceController {
   constructor(private readonly calls: ServiceCalls) {}
 
   @Post('services/start')
+  @RequiresMode('production')
   @Documented({
     id: 'S1',
     summary: 'Start a service',
@@ -84,6 +86,7 @@ export class ServiceController {
   }
 
   @Post('customers/:customer_id/services/:service_id')
+  @RequiresMode('production')
   @Documented({
     id: 'S2',
     summary: 'Associate a service with a customer',
@@ -117,6 +120,7 @@ export class ServiceController {
   }
 
   @Post('services/:service_id/end')
+  @RequiresMode('production')
   @Documented({
     id: 'S3',
     summary: 'Complete a service',
@@ -144,6 +148,7 @@ export class ServiceController {
   }
 
   @Get('services/:service_id')
+  @RequiresMode('production')
   @Documented({
     id: 'S4',
     summary: 'Query a service',
@@ -160,6 +165,7 @@ export class ServiceController {
   }
 
   @Delete('services/:service_id')
+  @RequiresMode('production')
   @Documented({
     id: 'S5',
     summary: 'Delete a service',
@@ -174,6 +180,7 @@ export class ServiceController {
   }
 
   @Put('services/:service_id')
+  @RequiresMode('production')
   @Documented({
     id: 'S10',
     summary: 'Update the expiration time',
@@ -195,6 +202,7 @@ export class ServiceController {
   }
 
   @Put('services/:service_id/extensions/:ext_name')
+  @RequiresMode('production')
   @Documented({
     id: 'S8',
     summary: 'Update an extension of a service',
@@ -214,6 +222,7 @@ export class ServiceController {
   }
 
   @Put('services/:service_id/extensions/:ext_name/merge')
+  @RequiresMode('production')
   @Documented({
     id: 'S9',
     summary: 'Merge an extension of a service',
@@ -234,6 +243,7 @@ export class ServiceController {
   }
 
   @Get('customers/:customer_id/services')
+  @RequiresMode('production')
   @Documented({
     id: 'S6_all',
     summary: 'Query services of a customer',
@@ -247,6 +257,7 @@ export class ServiceController {
   }
 
   @Get('customers/:customer_id/services/active')
+  @RequiresMode('production')
   @Documented({
     id: 'S6_active',
     summary: 'Query active services of a customer',
@@ -260,6 +271,7 @@ export class ServiceController {
   }
 
   @Get('customers/:customer_id/services/completed')
+  @RequiresMode('production')
   @Documented({
     id: 'S6_completed',
     summary: 'Query completed services of a customer',
@@ -273,6 +285,7 @@ export class ServiceController {
   }
 
   @Get('services/anonymous/:contact_key')
+  @RequiresMode('production')
   @Documented({
     id: 'S7_all',
     summary: 'Query anonymous services',
@@ -286,6 +299,7 @@ export class ServiceController {
   }
 
   @Get('services/anonymous/:contact_key/active')
+  @RequiresMode('production')
   @Documented({
     id: 'S7_active',
     summary: 'Query active anonymous services',
@@ -299,6 +313,7 @@ export class ServiceController {
   }
 
   @Get('services/anonymous/:contact_key/completed')
+  @RequiresMode('production')
   @Documented({
     id: 'S7_completed',
     summary: 'Query completed anonymous services',

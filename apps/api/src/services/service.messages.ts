@@ -3,6 +3,7 @@ import type { Answer, LiveService, Rejected, ServiceCommand, Sought } from '#dom
 import type { IdempotencyDigest, Lifetime, ServiceStart, StateStart, TaskStart } from '#events';
 import type { ListPlace, Owner } from '#read-model';
 import type { LogPositions } from '../position.js';
+import type { Admitted } from './admission.js';
 
 /** What comes with every request beside its body. */
 export interface RequestContext {
@@ -10,6 +11,7 @@ export interface RequestContext {
   readonly correlationId: string;
   /** Digests of the `Idempotency-Key` and of what it came with. */
   readonly idempotency?: IdempotencyDigest;
+  readonly admitted: Admitted;
   /** What the caller has seen (`X-CS-Position`); the answer is not older. */
   readonly seen: LogPositions;
 }

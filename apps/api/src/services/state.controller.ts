@@ -4,6 +4,7 @@ import { findState, matches, Rejected } from '#domain';
 import type { Json } from '#events';
 import { Documented, extensions, idOnly, listOf, nestedTasks, paging, ref, typesAsked } from '../http/documented.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
+import { RequiresMode } from '../server-mode/mode.guard.js';
 import { AnyJson, ContractBody, EndStateBody, JsonObject, StartStateBody, TransitionBody } from './bodies.js';
 import { extensionsAsked } from './extensions-parameter.js';
 import {
@@ -29,6 +30,7 @@ export class StateController {
   constructor(private readonly calls: ServiceCalls) {}
 
   @Post('start')
+  @RequiresMode('production')
   @Documented({
     id: 'T1',
     summary: 'Start a state',
@@ -57,6 +59,7 @@ export class StateController {
   }
 
   @Post('transition')
+  @RequiresMode('production')
   @Documented({
     id: 'T3',
     summary: 'Perform a state transition',
@@ -92,6 +95,7 @@ export class StateController {
   }
 
   @Post(':state_id/end')
+  @RequiresMode('production')
   @Documented({
     id: 'T2',
     summary: 'Complete a state',
@@ -117,6 +121,7 @@ export class StateController {
   }
 
   @Get()
+  @RequiresMode('production')
   @Documented({
     id: 'T4_all',
     summary: 'Query states',
@@ -131,6 +136,7 @@ export class StateController {
   }
 
   @Get('active')
+  @RequiresMode('production')
   @Documented({
     id: 'T4_active',
     summary: 'Query active states',
@@ -145,6 +151,7 @@ export class StateController {
   }
 
   @Get('completed')
+  @RequiresMode('production')
   @Documented({
     id: 'T4_completed',
     summary: 'Query completed states',
@@ -168,6 +175,7 @@ export class StateController {
   }
 
   @Get(':state_id')
+  @RequiresMode('production')
   @Documented({
     id: 'T5',
     summary: 'Query a state',
@@ -185,6 +193,7 @@ export class StateController {
   }
 
   @Put(':state_id/extensions/:ext_name')
+  @RequiresMode('production')
   @Documented({
     id: 'T6',
     summary: 'Update an extension of a state',
@@ -205,6 +214,7 @@ export class StateController {
   }
 
   @Put(':state_id/extensions/:ext_name/merge')
+  @RequiresMode('production')
   @Documented({
     id: 'T7',
     summary: 'Merge an extension of a state',

@@ -4,6 +4,7 @@ import { findTask, matches, Rejected } from '#domain';
 import type { Json } from '#events';
 import { Documented, extensions, idOnly, listOf, paging, ref, typesAsked } from '../http/documented.js';
 import { Sent, type SentRequest } from '../http/sent-request.js';
+import { RequiresMode } from '../server-mode/mode.guard.js';
 import { AnyJson, ContractBody, EndTaskBody, JsonObject, StartTaskBody } from './bodies.js';
 import { extensionsAsked } from './extensions-parameter.js';
 import { activityOf, dispositionOf, extensionsOf, lifetimeIn, refuseOtherId, taskStartOf } from './from-body.js';
@@ -26,6 +27,7 @@ export class TaskController {
   constructor(private readonly calls: ServiceCalls) {}
 
   @Post('start')
+  @RequiresMode('production')
   @Documented({
     id: 'K1',
     summary: 'Start a task',
@@ -54,6 +56,7 @@ export class TaskController {
   }
 
   @Post(':task_id/end')
+  @RequiresMode('production')
   @Documented({
     id: 'K2',
     summary: 'Complete a task',
@@ -79,6 +82,7 @@ export class TaskController {
   }
 
   @Get()
+  @RequiresMode('production')
   @Documented({
     id: 'K3_all',
     summary: 'Query tasks',
@@ -93,6 +97,7 @@ export class TaskController {
   }
 
   @Get('active')
+  @RequiresMode('production')
   @Documented({
     id: 'K3_active',
     summary: 'Query active tasks',
@@ -107,6 +112,7 @@ export class TaskController {
   }
 
   @Get('completed')
+  @RequiresMode('production')
   @Documented({
     id: 'K3_completed',
     summary: 'Query completed tasks',
@@ -136,6 +142,7 @@ export class TaskController {
   }
 
   @Get(':task_id')
+  @RequiresMode('production')
   @Documented({
     id: 'K4',
     summary: 'Query a task',
@@ -153,6 +160,7 @@ export class TaskController {
   }
 
   @Put(':task_id/extensions/:ext_name')
+  @RequiresMode('production')
   @Documented({
     id: 'K5',
     summary: 'Update an extension of a task',
@@ -173,6 +181,7 @@ export class TaskController {
   }
 
   @Put(':task_id/extensions/:ext_name/merge')
+  @RequiresMode('production')
   @Documented({
     id: 'K6',
     summary: 'Merge an extension of a task',

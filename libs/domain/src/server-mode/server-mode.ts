@@ -1,4 +1,6 @@
-import type { EventEnvelope, Mode, ModeEvent, ModeSwitchStarted } from '#events';
+import type { EventEnvelope, IdempotencyDigest, Mode, ModeEvent, ModeSwitchStarted } from '#events';
+import { Rejected } from '../rejected.js';
+import { answersKeptForMs } from '../service/answer.js';
 
 /** A switch that has begun and is not complete. */
 export interface Switching {
@@ -13,6 +15,14 @@ export interface Switching {
   readonly drained: ReadonlySet<string>;
 }
 
+/** A switch that was asked for with an `Idempotency-Key`. */
+export interface KeyedSwitch {
+  readonly idempotency: IdempotencyDigest;
+  readonly epoch: number;
+  /** Epoch milliseconds of the log's clock. */
+  readonly since: number;
+}
+
 /** The mode of the server: the fold of the mode's streams in the control log (design 4). */
 export interface ServerMode {
   /** The mode in force, or the one before while it is switched. */
@@ -20,10 +30,12 @@ export interface ServerMode {
   /** Of the mode: records that were admitted with an older one are void. */
   readonly epoch: number;
   readonly switching?: Switching;
+  /** Those of the last 24 h. */
+  readonly keyed: readonly KeyedSwitch[];
 }
 
 /** A fresh server (contract 0.3, 7). */
-export const freshServer: ServerMode = { mode: 'production', epoch: 0 };
+export const freshServer: ServerMode = { mode: 'production', epoch: 0, keyed: [] };
 
 /** The switch to `target` by this process; undefined when that mode is in force. Not to be asked while one is under way. */
 export function decideSwitch(
@@ -35,16 +47,41 @@ export function decideSwitch(
   return { type: 'ModeSwitchStarted', data: { target, epoch: epoch + 1, process } };
 }
 
+/**
+ * The epoch of the switch that a request with this key has begun, undefined when the key is new. `now`: recorded time.
+ * Throws `Rejected` when the key came with another request.
+ */
+export function keptSwitch(
+  { keyed }: ServerMode,
+  { key, request }: IdempotencyDigest,
+  now: number,
+): number | undefined {
+  const kept = keyed.find(({ idempotency, since }) => idempotency.key === key && now - since <= answersKeptForMs);
+  if (kept !== undefined && kept.idempotency.request !== request) {
+    throw new Rejected('idempotency-key-reused', 'This Idempotency-Key came before with another method, path or body');
+  }
+  return kept?.epoch;
+}
+
 export function evolveServerMode(server: ServerMode, { event, record }: EventEnvelope<ModeEvent>): ServerMode {
-  const { mode, epoch, switching } = server;
+  const { switching, keyed } = server;
+  const { idempotency, recordedAt: since } = record;
   switch (event.type) {
-    case 'ModeSwitchStarted':
-      return { mode, epoch, switching: { ...event.data, since: record.recordedAt, drained: new Set() } };
+    case 'ModeSwitchStarted': {
+      const { epoch } = event.data;
+      const young = keyed.filter((kept) => since - kept.since <= answersKeptForMs);
+      return {
+        ...server,
+        switching: { ...event.data, since, drained: new Set() },
+        keyed: idempotency ? [...young, { idempotency, epoch, since }] : young,
+      };
+    }
     case 'ModeSwitched':
-      return event.data;
+      return { ...event.data, keyed };
     case 'ProcessDrained': {
       if (switching?.epoch !== event.data.epoch) return server;
-      return { mode, epoch, switching: { ...switching, drained: new Set([...switching.drained, event.data.process]) } };
+      const drained = new Set([...switching.drained, event.data.process]);
+      return { ...server, switching: { ...switching, drained } };
     }
   }
 }

@@ -1,0 +1,2 @@
+/** Of the whole program, as in package.json. */
+export const version = '0.1.0';

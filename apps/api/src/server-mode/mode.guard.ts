@@ -1,0 +1,90 @@
+import {
+  Injectable,
+  SetMetadata,
+  type CallHandler,
+  type CanActivate,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { map, type Observable } from 'rxjs';
+import { Engine } from '../engine/engine.js';
+import type { Requirement } from '../services/admission.js';
+import type { CallKind } from './gate.js';
+
+const DECLARED = 'what a route requires of the mode';
+
+interface Declared {
+  /** `always`: not of the contract, answered in every state of the server. */
+  readonly requirement: Requirement | 'always';
+  /** Which switch waits for the call; undefined when none does. */
+  readonly kind?: CallKind;
+}
+
+/** What a route requires of the server's mode (contract 0.3, 1); a route without it is never answered. */
+export const RequiresMode = (requirement: Declared['requirement']): MethodDecorator =>
+  SetMetadata<string, Declared>(DECLARED, {
+    requirement,
+    ...(requirement !== 'always' && { kind: requirement === 'production' ? 'data' : 'schema' }),
+  });
+
+/** The call that switches the mode: possible in both, and the switch does not wait for it. */
+export const SwitchesMode = (): MethodDecorator => SetMetadata<string, Declared>(DECLARED, { requirement: 'both' });
+
+/** Health and metrics answer in every state; the modules that they are in know nothing of modes. */
+const operations = /^\/(?:health\/|metrics$)/;
+
+/** The gate for HTTP: whatever a route does later, it does with the admission that is given here (design 4). */
+@Injectable()
+export class ModeGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly engine: Engine,
+  ) {}
+
+  /** Throws `Unavailable`, `BeyondTheLog`. */
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const declared = this.reflector.get<Declared | undefined>(DECLARED, context.getHandler());
+    if (!declared) {
+      if (operations.test(request.routeOptions.url ?? '')) return true;
+      throw new Error(`${request.method} ${request.routeOptions.url} does not declare the mode that it requires`);
+    }
+    const { requirement, kind } = declared;
+    const { sent } = request;
+    if (requirement === 'always') return true;
+    if (!sent) throw new Error('the server was not made by createServer');
+    const { control, streams, gate } = this.engine.running();
+    await control.catchUpWith(sent.seenControl);
+    // The paths of services wait for it themselves.
+    if (requirement !== 'production') await streams.catchUpWith(sent.seenServices);
+    sent.admitted = gate.admit(requirement, sent.method);
+    if (kind) {
+      // Nothing is awaited since the admission: a switch that begins now waits for this call.
+      const leave = gate.enter(kind);
+      const { raw } = context.switchToHttp().getResponse<FastifyReply>();
+      // A connection that breaks closes without finishing.
+      raw.once('finish', leave).once('close', leave);
+    }
+    return true;
+  }
+}
+
+/** Looks at the gate again just before a query is answered; what a command answers is true for ever. */
+@Injectable()
+export class ModeInterceptor implements NestInterceptor {
+  constructor(private readonly engine: Engine) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { method, sent } = context.switchToHttp().getRequest<FastifyRequest>();
+    const admitted = sent?.admitted;
+    if (method !== 'GET' || !admitted) return next.handle();
+    return next.handle().pipe(
+      map((answer: unknown) => {
+        this.engine.running().gate.readmit(admitted);
+        return answer;
+      }),
+    );
+  }
+}
