@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ServiceCommand } from '#domain';
+import { Rejected, type CommandTerms, type ServiceCommand } from '#domain';
 import type { Lifetime } from '#events';
 import { isServerMade, type Ids } from '../apps/api/src/services/ids.js';
 import type { CompositeElement, ServicesFilter } from '../apps/api/src/services/service.messages.js';
@@ -89,7 +89,7 @@ export class Asks {
     // As over HTTP: a caller may bring an id of its own; one of the server's is made for each request.
     const brought = random.chance(0.65) ? this.broughtId() : undefined;
     const keyed = brought ?? (key === undefined ? undefined : this.ids.service(key));
-    const lifetime = this.lifetime(0.3) ?? { slide: 3_600 };
+    const lifetime = this.lifetime(0.3);
     const data = {
       service_type: random.pick(['order', 5]),
       ...(random.chance(0.6) && { contact_key: random.pick(contacts) }),
@@ -100,7 +100,12 @@ export class Asks {
       this.learn(service_id);
       return {
         kind: 'command',
-        command: { type: 'StartService', data: { service_id, ...data, timestamp: this.timestamp() }, lifetime },
+        command: {
+          type: 'StartService',
+          data: { service_id, ...data, timestamp: this.timestamp() },
+          lifetime: { slide: 3_600 },
+          ...this.terms(lifetime),
+        },
       };
     };
   }
@@ -137,7 +142,7 @@ export class Asks {
         const timestamp = this.timestamp();
         const service_id = made();
         return {
-          service: { start: { service_id, timestamp, ...compared, ...more }, ...(lifetime && { lifetime }) },
+          service: { start: { service_id, timestamp, ...compared, ...more }, ...this.terms(lifetime) },
           ...(state && {
             state: { start: { state_id: this.ids.part(service_id), state_type: 'greeting', timestamp } },
           }),
@@ -197,7 +202,7 @@ export class Asks {
           return () => ({ type: 'DeleteService', data: { service_id } });
         case 'expiration': {
           const lifetime = this.lifetime(1) ?? { slide: 3_600 };
-          return () => ({ type: 'ChangeExpiration', data: { service_id }, lifetime });
+          return () => ({ type: 'ChangeExpiration', data: { service_id }, lifetime, ...this.terms(lifetime) });
         }
         case 'startState':
           // As over HTTP: the id of the new part is made for each attempt anew.
@@ -238,7 +243,7 @@ export class Asks {
       const command = make();
       return {
         kind: 'command',
-        command: lifetime && command.type !== 'ChangeExpiration' ? { ...command, lifetime } : command,
+        command: command.type === 'ChangeExpiration' ? command : { ...command, ...this.terms(lifetime) },
       };
     };
   }
@@ -252,6 +257,15 @@ export class Asks {
       () => ({ ttl: random.between(0.03, 0.3) }),
       () => ({ until: Math.floor(this.now() + random.between(20, 300)) }),
     ])();
+  }
+
+  /** As over HTTP: a time that has passed, perhaps since the first attempt, is a refusal. */
+  private terms(lifetime: Lifetime | undefined): CommandTerms {
+    const isPast = lifetime && 'until' in lifetime && lifetime.until <= this.now();
+    return {
+      ...(lifetime && { lifetime }),
+      ...(isPast && { refusal: new Rejected('expiration-not-in-future', '') }),
+    };
   }
 
   private timestamp(): string {

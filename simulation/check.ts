@@ -16,6 +16,7 @@ import {
 import { isServiceEvent, streamKey } from '#events';
 import { comparePlaces, listEntries, type ListEntry, type ListPlace, type Owner, type StreamRow } from '#read-model';
 import { tenant } from './asks.js';
+import type { CompositeElement } from '../apps/api/src/services/service.messages.js';
 import type { Attempt, Moment, Outcome, Step, StreamHistory, Truth } from './history.js';
 import type { PublishedEvents } from './processes.js';
 import type { SimulatedStore } from './simulated-store.js';
@@ -159,6 +160,7 @@ class Checker {
           rule,
           `${id} was answered ${JSON.stringify(answer)} but ${shown(record)} says ${JSON.stringify(answerOf(event))}`,
         );
+      if (command.refusal) this.fail(rule, `${id} recorded ${shown(record)} in spite of ${command.refusal.code}`);
       if (!(events[command.type] as readonly string[]).includes(record.type))
         this.fail(rule, `${id} ${command.type} recorded ${shown(record)}`);
       return;
@@ -251,12 +253,14 @@ class Checker {
     }
   }
 
-  private compositeRefusable({ idempotency, ask }: Attempt, code: string, end: Moment): boolean {
+  private compositeRefusable(attempt: Attempt, code: string, end: Moment): boolean {
+    const { idempotency, ask } = attempt;
     if (ask.kind !== 'composite') return false;
     if (code === 'idempotency-key-reused') {
       const others = this.history.attempts.filter((other) => other.idempotency?.key === idempotency?.key);
       return others.some((other) => other.idempotency?.request !== idempotency?.request);
     }
+    if (code === 'expiration-not-in-future') return this.mayBeRefused(attempt, ask.elements, end);
     // The id that the caller brought is in use.
     if (code === 'service-already-started')
       return ask.elements.some(({ service }) => this.truth.history({ tenant, stream: service.start.service_id }));
@@ -270,6 +274,23 @@ class Checker {
         ),
       );
     return false;
+  }
+
+  /** Something of it is refused, and it was not answered before: of services that are still there. */
+  private mayBeRefused(attempt: Attempt, elements: readonly CompositeElement[], end: Moment): boolean {
+    const { request, begin } = attempt;
+    const isOver = (service_id: string): boolean =>
+      this.candidates(service_id, begin, end).some(({ status }) => status !== 'active');
+    return (
+      elements.some(({ service }) => service.refusal) &&
+      this.history.attempts.every(
+        (other) =>
+          other.request !== request ||
+          other.outcome?.kind !== 'composed' ||
+          other.end!.order > begin.order ||
+          other.outcome.answer.some(({ service_id }) => isOver(service_id)),
+      )
+    );
   }
 
   private composed(attempt: Attempt, { answer, position }: Composed, end: Moment): void {

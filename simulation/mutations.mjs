@@ -108,6 +108,11 @@ export const mutations = [
     from: 'if (ticket.withdraw()) reject(new NotApplied',
     to: 'if (ticket.withdraw() || true) reject(new NotApplied',
   }),
+  without('what has its answer is not refused', {
+    file: commands,
+    from: 'const known = await streams.load(id, partition, ',
+    to: 'if (command.refusal) throw command.refusal;\n      const known = await streams.load(id, partition, ',
+  }),
   without('idempotency key', { file: commands, from: 'if (kept) return answeredFrom(known, kept);', to: '' }),
 
   /* composite starts */

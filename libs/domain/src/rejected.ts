@@ -10,6 +10,7 @@ export type RejectionCode =
   | 'state-already-completed'
   | 'task-already-completed'
   | 'extension-not-mergeable'
+  | 'expiration-not-in-future'
   | 'service-too-large'
   | 'idempotency-key-reused'
   | 'invalid-enumerated-value'

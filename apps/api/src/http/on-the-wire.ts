@@ -26,6 +26,7 @@ const rejections = {
   'state-already-completed': { status: HttpStatus.CONFLICT, exception: 'ConflictException' },
   'task-already-completed': { status: HttpStatus.CONFLICT, exception: 'ConflictException' },
   'extension-not-mergeable': { status: HttpStatus.BAD_REQUEST, exception: 'BadRequestException' },
+  'expiration-not-in-future': { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },
   'service-too-large': { status: HttpStatus.PAYLOAD_TOO_LARGE, exception: 'PayloadTooLargeException' },
   'idempotency-key-reused': { status: HttpStatus.UNPROCESSABLE_ENTITY, exception: 'UnprocessableEntityException' },
   'invalid-enumerated-value': { status: HttpStatus.BAD_REQUEST, exception: 'ValidationException' },

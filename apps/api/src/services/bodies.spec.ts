@@ -14,7 +14,7 @@ import {
   StartTaskBody,
   TransitionBody,
 } from './bodies.js';
-import { activityOf, explicitLifetime, serviceStartOf } from './from-body.js';
+import { activityOf, lifetimeIn, serviceStartOf } from './from-body.js';
 
 const now = Date.parse('2026-11-22T08:00:00.000Z');
 
@@ -159,18 +159,21 @@ describe('the body of an event', () => {
 });
 
 describe('the lifetime in a body', () => {
-  const read = (body: object) => explicitLifetime(readBody(ExpirationBody, body as never), now);
+  const read = (body: object) => lifetimeIn(readBody(ExpirationBody, body as never), now);
 
   it('is ttl, which wins, or a time in the future', () => {
-    expect(read({ ttl: 5, expiration_time: '2027-01-01T00:00:00Z' })).toEqual({ ttl: 5 });
+    expect(read({ ttl: 5, expiration_time: '2027-01-01T00:00:00Z' })).toEqual({ lifetime: { ttl: 5 } });
     expect(read({ expiration_time: '2027-01-01T00:00:00+01:00' })).toEqual({
-      until: Date.parse('2026-12-31T23:00:00Z'),
+      lifetime: { until: Date.parse('2026-12-31T23:00:00Z') },
     });
-    expect(read({})).toBeUndefined();
+    expect(read({})).toEqual({});
   });
 
-  it('is refused when the time has passed', () => {
-    expect(refusal(() => read({ expiration_time: '2026-11-22T08:00:00.000Z' }))).toMatch(/future/);
+  it('is a refusal of the command when the time has passed, beside a ttl too', () => {
+    for (const ttl of [{}, { ttl: 5 }])
+      expect(read({ ...ttl, expiration_time: '2026-11-22T08:00:00.000Z' }).refusal).toMatchObject({
+        code: 'expiration-not-in-future',
+      });
     expect(refusal(() => read({ ttl: 5, expiration_time: 'soon' }))).toMatch(/expiration_time must be a date/);
   });
 });

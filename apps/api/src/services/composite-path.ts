@@ -63,6 +63,8 @@ export class CompositePath {
     try {
       return await truthfully(async () => {
         await this.parts.streams.catchUpWith(context.seen);
+        // Without a key there is no first answer that a repeat could get: nothing is recorded before a refusal.
+        if (!context.idempotency) refuse(elements);
         const services: Outcome[] = [];
         for (const [index, element] of elements.entries()) {
           const step = new Step(this.parts, context, index, (reached, recorded) => {
@@ -121,7 +123,13 @@ class Step {
   private async findOrCreate(service: ServicePart): Promise<Chosen> {
     const { start, refusal } = service;
     const first = await this.chosenBefore(start);
-    if (!first && refusal) throw refusal;
+    if (!first && refusal) {
+      // The first attempt may have created it in another process a moment ago.
+      await this.parts.log.barrier(this.parts.commands.partition(this.streamOf(start.service_id)));
+      const created = await this.createdBefore(start.service_id);
+      if (!created) throw refusal;
+      return created;
+    }
     for (let attempt = 0; attempt < attempts; attempt++) {
       const chosen = (attempt === 0 && first) || (await this.choose(service));
       if (chosen.created) {
@@ -134,10 +142,11 @@ class Step {
         await this.update(chosen.service_id, service);
         return chosen;
       } catch (error) {
-        if (!(error instanceof Rejected) || !endedMeanwhile.has(error.code)) throw error;
+        if (!(error instanceof Rejected)) throw error;
+        if (!endedMeanwhile.has(error.code) && error.code !== refusal?.code) throw error;
         if (chosen === first) {
           // A repeat is told what the first attempt was told, also when that has ended since; its place is reached so.
-          await this.serviceNow(chosen.service_id);
+          if ((await this.serviceNow(chosen.service_id)).status === 'active') throw error;
           return chosen;
         }
         // It ended between the look and the command: look again.
@@ -320,10 +329,11 @@ class Step {
   }
 
   private async serviceNow(service_id: string) {
-    return living(
-      await this.load({ tenant: this.context.tenant, stream: service_id }, 'service'),
-      this.parts.log.now(),
-    );
+    return living(await this.load(this.streamOf(service_id), 'service'), this.parts.log.now());
+  }
+
+  private streamOf(service_id: string): StreamId {
+    return { tenant: this.context.tenant, stream: service_id };
   }
 
   private async load(id: StreamId, kind: 'service' | 'claim') {
@@ -373,6 +383,12 @@ const aboutPart = ({ lifetime, refusal }: Pick<ServicePart, 'lifetime' | 'refusa
   ...(lifetime && { lifetime }),
   ...(refusal && { refusal }),
 });
+
+/** Throws what one of the elements is refused for. */
+function refuse(elements: readonly CompositeElement[]): void {
+  for (const { service, state, task } of elements)
+    for (const refusal of [service.refusal, state?.refusal, task?.refusal]) if (refusal) throw refusal;
+}
 
 const endedMeanwhile: ReadonlySet<string> = new Set(['service-not-found', 'service-already-completed']);
 

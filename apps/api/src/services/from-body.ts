@@ -1,8 +1,8 @@
+import { Rejected, type CommandTerms } from '#domain';
 import type {
   Activity,
   Disposition,
   Extensions,
-  Lifetime,
   ServiceChange,
   ServiceStart,
   StateStart,
@@ -45,28 +45,19 @@ export const extensionsOf = ({ extensions }: { readonly extensions: Extensions }
   Object.keys(extensions).length === 0 ? {} : { extensions };
 
 /**
- * What the body says about the life of the conversation (contract 0.3, 17); `ttl` wins. Undefined when it says nothing.
- * Throws `Refused` for a time that is not in the future.
+ * What the body says about the life of the conversation (contract 0.3, 17); `ttl` wins. A time that has passed is a
+ * refusal, beside a `ttl` too, but of the command and not of the body: a repeat comes later than what it repeats.
  */
-export function explicitLifetime(
+export function lifetimeIn(
   { ttl, expiration_time }: { readonly ttl?: number; readonly expiration_time?: string },
   now: number,
-): Lifetime | undefined {
-  if (ttl !== undefined) return { ttl };
-  if (expiration_time === undefined) return undefined;
-  const until = parseTime(expiration_time);
-  if (until === undefined || until <= now) throw new Refused('invalid', 'expiration_time must be in the future');
-  return { until };
+): CommandTerms {
+  const until = expiration_time === undefined ? undefined : parseTime(expiration_time);
+  const lifetime = ttl !== undefined ? { ttl } : until !== undefined && { until };
+  return { ...(lifetime && { lifetime }), ...(until !== undefined && until <= now && { refusal: inThePast() }) };
 }
 
-/** As an optional part of a command. */
-export function lifetimeIn(
-  body: { readonly ttl?: number; readonly expiration_time?: string },
-  now: number,
-): { readonly lifetime?: Lifetime } {
-  const lifetime = explicitLifetime(body, now);
-  return lifetime === undefined ? {} : { lifetime };
-}
+const inThePast = (): Rejected => new Rejected('expiration-not-in-future', 'expiration_time must be in the future');
 
 /** An id in a body that is in the URL too must be the same (contract 0.3, 14). */
 export function refuseOtherId(name: string, sent: string | undefined, inUrl: string): void {

@@ -29,7 +29,6 @@ import { extensionsAsked } from './extensions-parameter.js';
 import {
   activityOf,
   dispositionOf,
-  explicitLifetime,
   extensionsOf,
   lifetimeIn,
   refuseOtherId,
@@ -79,7 +78,8 @@ export class ServiceController {
     const answer = await this.calls.execute(sent, {
       type: 'StartService',
       data: serviceStartOf(body, service_id, now),
-      lifetime: explicitLifetime(body, now) ?? this.calls.lifetimeOfNew(sent, body.service_type),
+      lifetime: this.calls.lifetimeOfNew(sent, body.service_type),
+      ...lifetimeIn(body, now),
     });
     sent.location('services', answer.service_id ?? service_id);
     return { service_id: answer.service_id ?? service_id };
@@ -185,7 +185,7 @@ export class ServiceController {
     id: 'S10',
     summary: 'Update the expiration time',
     description:
-      '`ttl` or `expiration_time` is needed; `ttl` wins. It stays until the next explicit one. Other names are refused: nothing would become of them.',
+      '`ttl` or `expiration_time` is needed; `ttl` wins, but a time that has passed is refused beside it too. It stays until the next explicit one. Other names are refused: nothing would become of them.',
     status: 200,
     errors: unknownService,
     changes: true,
@@ -196,9 +196,9 @@ export class ServiceController {
     @Sent() sent: SentRequest,
   ): Promise<void> {
     refuseOtherId('service_id', body.service_id, service_id);
-    const lifetime = explicitLifetime(body, this.calls.now());
+    const { lifetime, ...terms } = lifetimeIn(body, this.calls.now());
     if (!lifetime) throw new Refused('invalid', 'ttl or expiration_time must be in the body');
-    await this.calls.execute(sent, { type: 'ChangeExpiration', data: { service_id }, lifetime });
+    await this.calls.execute(sent, { type: 'ChangeExpiration', data: { service_id }, lifetime, ...terms });
   }
 
   @Put('services/:service_id/extensions/:ext_name')

@@ -1,5 +1,5 @@
 import { Command, Query } from '@nestjs/cqrs';
-import type { Answer, LiveService, Rejected, ServiceCommand, Sought } from '#domain';
+import type { Answer, CommandTerms, LiveService, ServiceCommand, Sought } from '#domain';
 import type { IdempotencyDigest, Lifetime, ServiceStart, StateStart, TaskStart } from '#events';
 import type { ListPlace, Owner } from '#read-model';
 import type { LogPositions } from '../position.js';
@@ -36,12 +36,9 @@ export class ExecuteServiceCommand extends Command<CommandAnswer> {
 }
 
 /** One part of an element: what is looked for, and what starts when that is not there. */
-interface CompositePart<Start> {
+interface CompositePart<Start> extends CommandTerms {
   readonly start: Start;
   readonly sought?: Sought;
-  readonly lifetime?: Lifetime;
-  /** Why it cannot be recorded; a repeat of what was recorded before is answered nevertheless. */
-  readonly refusal?: Rejected;
 }
 
 /**

@@ -12,13 +12,17 @@ import type {
 } from '#events';
 import type { Rejected } from '../rejected.js';
 
-interface Command<Type extends string, Data> {
-  readonly type: Type;
-  readonly data: Data;
+/** What comes with a command beside its data. */
+export interface CommandTerms {
   /** Explicit lifetime from the body (contract 9); a start always has one. */
   readonly lifetime?: Lifetime;
   /** Why it cannot be recorded; a repeat of what was recorded before is answered nevertheless. */
   readonly refusal?: Rejected;
+}
+
+interface Command<Type extends string, Data> extends CommandTerms {
+  readonly type: Type;
+  readonly data: Data;
 }
 
 /** What a composite start looks for, where that is not simply the type it would start. */
