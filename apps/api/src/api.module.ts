@@ -6,6 +6,10 @@ import { ApiOptions } from './api.options.js';
 import { Engine, LOGGER } from './engine/engine.js';
 import { Instruments } from './engine/instruments.js';
 import { OpenApi, OpenApiController } from './http/open-api.js';
+import { BusinessAttributeController } from './metadata/business-attribute.controller.js';
+import { MetadataCalls } from './metadata/metadata-calls.js';
+import { MetadataController } from './metadata/metadata.controller.js';
+import { ProfileSchemaController } from './metadata/profile-schema.controller.js';
 import { ModeGuard, ModeInterceptor } from './server-mode/mode.guard.js';
 import { RequestCounts } from './server-mode/request-counts.js';
 import { ServerController } from './server-mode/server.controller.js';
@@ -38,6 +42,9 @@ export class ApiModule implements OnApplicationShutdown {
         TaskController,
         CompositeController,
         ServerController,
+        MetadataController,
+        ProfileSchemaController,
+        BusinessAttributeController,
         OpenApiController,
       ],
       providers: [
@@ -49,6 +56,7 @@ export class ApiModule implements OnApplicationShutdown {
         Instruments,
         Engine,
         ServiceCalls,
+        MetadataCalls,
         OpenApi,
         ...serviceHandlers,
       ],

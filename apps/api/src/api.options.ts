@@ -42,6 +42,9 @@ export class ApiOptions extends HttpOptions {
   @IsBoolean()
   mapNames = true; // else DBIDs
 
+  @Option('JSON file with the metadata that a new installation begins with; later starts only check it')
+  metadataFile = ''; // the core attributes of profiles alone
+
   @Option('run the projector inside this process (embedded engine only)')
   @IsBoolean()
   projectorInside = false; // npm start sets it

@@ -3,6 +3,7 @@ import { createLogger, loadOptions, optionsHelp, refuseStart, type Logger } from
 import { createApi, type Api } from './api.js';
 import { ApiOptions, OPTIONS_OF_THE_PROJECTOR } from './api.options.js';
 import { Engine } from './engine/engine.js';
+import { initialMetadata } from './metadata/initial-metadata.js';
 
 const HELP = `The api of context-services: HTTP in, events out, queries answered.
 
@@ -17,6 +18,7 @@ const CLOSED_WITHIN_MS = 20_000;
 
 async function run(): Promise<void> {
   const options = loadOptions(ApiOptions, process.env, { alsoKnown: OPTIONS_OF_THE_PROJECTOR });
+  initialMetadata(options); // a file that cannot be used is refused now, not when it is needed
   const logger = createLogger('api', options.logLevel);
   const api = await createApi(options, logger);
   stopOnSignals(api, logger);

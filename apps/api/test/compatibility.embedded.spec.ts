@@ -118,7 +118,7 @@ it('holds a conversation for every operation', () => {
     .map((id) => (id.split('_')[0] ?? '').replace(/(\d+)/, (n) => n.padStart(2, '0')))
     .sort();
   expect(conversations.map(({ file }) => file.split('-')[0] ?? '').sort()).toEqual(named);
-  expect(named).toHaveLength(34);
+  expect(named).toHaveLength(50);
 });
 
 it.each(

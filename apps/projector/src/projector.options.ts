@@ -26,6 +26,7 @@ export class ProjectorOptions extends HttpOptions {
 
 /** What the api reads from the same file and environment; here it is neither an option nor a mistake. */
 export const OPTIONS_OF_THE_API = [
+  'metadataFile',
   'basePath',
   'extraBasePaths',
   'maxBodyBytes',

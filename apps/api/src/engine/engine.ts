@@ -17,6 +17,7 @@ import { MetadataPath } from '../control/metadata-path.js';
 import { Gate } from '../server-mode/gate.js';
 import { ModeSwitch } from '../server-mode/mode-switch.js';
 import { ProcessLease } from '../server-mode/process-lease.js';
+import { initialMetadata } from '../metadata/initial-metadata.js';
 import { Instruments } from './instruments.js';
 import type { Backend, BackendHooks } from './backend.js';
 import { ProjectorProgress } from './projector-progress.js';
@@ -228,7 +229,7 @@ export class Engine {
   private async initialize(control: ControlLog): Promise<void> {
     const { tenant } = this.options;
     while (control.head(metadataStream(tenant)).version === 0) {
-      const { event } = decideMetadata({ type: 'InitializeMetadata', data: {} }, control.metadata(tenant));
+      const { event } = decideMetadata(initialMetadata(this.options), control.metadata(tenant));
       if (!event) return;
       // It changes nothing that a mode protects: nobody has used the metadata yet.
       await control.append(metadataStream(tenant), event, { epoch: control.epoch, correlationId: randomUUID() });

@@ -138,10 +138,87 @@ const answers: Readonly<Record<string, SchemaObject>> = {
     required: ['server changed'],
     properties: { 'server changed': { type: 'string', enum: ['production', 'maintenance'] } },
   },
+  AttributeSchema: {
+    type: 'object',
+    required: ['name', 'type'],
+    properties: {
+      name: text,
+      type: text,
+      length: whole,
+      default: { description: 'A value of the type.' },
+      mandatory: { type: 'boolean' },
+      encrypt: { type: 'boolean' },
+    },
+  },
+  ProfileExtension: {
+    type: 'object',
+    required: ['name', 'type', 'attributes', 'unique'],
+    properties: {
+      name: text,
+      type: { type: 'string', enum: ['single-valued', 'multi-valued'] },
+      attributes: list('AttributeSchema'),
+      unique: { type: 'array', items: text },
+    },
+  },
+  IdentificationKey: {
+    type: 'object',
+    required: ['name', 'source', 'attributes', 'unique'],
+    properties: {
+      name: text,
+      source: { ...text, description: '`profile`, or the name of an extension.' },
+      attributes: { type: 'array', items: text, description: 'Of an extension: with its name, `ext.code`.' },
+      unique: { type: 'boolean' },
+    },
+  },
+  BusinessAttribute: {
+    type: 'object',
+    required: ['name', 'dbid', 'display_name', 'description', 'values'],
+    properties: {
+      name: text,
+      dbid: whole,
+      display_name: text,
+      description: text,
+      map_name: {
+        type: 'boolean',
+        description: 'Whether answers show names or DBIDs; an option decides when missing.',
+      },
+      cv_attributes: { type: 'array', items: text, description: 'The fields that are mapped on it: `Service.type`.' },
+      values: list('BusinessAttributeValue'),
+    },
+  },
+  BusinessAttributeValue: {
+    type: 'object',
+    required: ['name', 'dbid', 'display_name', 'description'],
+    properties: {
+      name: text,
+      dbid: whole,
+      display_name: text,
+      description: text,
+      default: { type: 'boolean' },
+      expiration: text,
+      type: { type: 'string', enum: ['string', 'date'] },
+    },
+  },
+  MetadataCache: {
+    type: 'object',
+    required: ['profiles-extensions', 'identification-keys', 'loaded'],
+    properties: {
+      'profiles-extensions': { type: 'array', items: text },
+      'identification-keys': { type: 'array', items: text },
+      loaded: time,
+    },
+  },
   Error: {
     type: 'object',
+    description:
+      'Routes of metadata, profiles, interactions and the server itself say the request too; `code` repeats the status.',
     required: ['message', 'exception'],
     properties: {
+      http_method: text,
+      http_uri: { ...text, description: 'The path behind the prefix.' },
+      http_code: { type: 'integer' },
+      code: { type: 'integer' },
+      error: text,
       message: { ...text, example: 'There are no service found for : 361-a3793cef-d559-4f9f-a95d-64555a4ba371' },
       exception: { ...text, example: 'com.genesyslab.gsg.services.contextservices.exceptions.NotFoundException' },
     },

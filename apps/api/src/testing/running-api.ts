@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
-import { createLogger } from '#operations';
+import { createLogger, registry } from '#operations';
 import { createApi, type Api } from '../api.js';
 import { ApiOptions } from '../api.options.js';
 import { Engine } from '../engine/engine.js';
@@ -22,11 +22,14 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
  */
 export class RunningApi {
   private constructor(
-    readonly api: Api,
+    private running: Api,
     private readonly projector: ChildProcess,
-    private readonly directory: string,
-    private readonly basePath: string,
+    private readonly options: ApiOptions,
   ) {}
+
+  get api(): Api {
+    return this.running;
+  }
 
   static async start(changed: Partial<ApiOptions> = {}): Promise<RunningApi> {
     const directory = await mkdtemp(join(tmpdir(), 'cs-api-'));
@@ -41,11 +44,7 @@ export class RunningApi {
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     try {
-      const api = await createApi(options, createLogger('api', options.logLevel));
-      await api.app.init();
-      await api.app.getHttpAdapter().getInstance().ready();
-      await api.app.get(Engine).start();
-      return new RunningApi(api, projector, directory, options.basePath);
+      return new RunningApi(await startedApi(options), projector, options);
     } catch (error) {
       projector.kill('SIGKILL');
       throw error;
@@ -58,8 +57,15 @@ export class RunningApi {
     path: string,
     about: Omit<InjectOptions, 'method' | 'url' | 'path'> = {},
   ): Promise<LightMyRequestResponse> {
-    const url = path.startsWith('/') ? path : `${this.basePath}/${path}`;
+    const url = path.startsWith('/') ? path : `${this.options.basePath}/${path}`;
     return this.api.app.inject({ ...about, method: method as 'GET', url });
+  }
+
+  /** Ends the api and starts another one on the same data; the projector goes on. */
+  async restart(): Promise<void> {
+    await this.api.app.close();
+    registry.clear(); // those of the ended program, which a process of its own would not have
+    this.running = await startedApi(this.options);
   }
 
   async stop(): Promise<void> {
@@ -69,6 +75,14 @@ export class RunningApi {
       this.projector.kill('SIGTERM');
       await ended;
     }
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.options.dataDir, { recursive: true, force: true });
   }
+}
+
+async function startedApi(options: ApiOptions): Promise<Api> {
+  const api = await createApi(options, createLogger('api', options.logLevel));
+  await api.app.init();
+  await api.app.getHttpAdapter().getInstance().ready();
+  await api.app.get(Engine).start();
+  return api;
 }
