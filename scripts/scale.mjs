@@ -21,7 +21,8 @@ const { values } = parseArgs({
 });
 if (values.help) {
   console.log(`npm run scale -- [--services 200000] [--few 1000] [--engine embedded|distributed] [--parallel 64]
-Half of the services belong to one customer, the others to a thousand customers.`);
+Half of the services belong to one customer, the others to a thousand customers; a fifth is ended. Both programs
+are started again before each measurement.`);
   process.exit(0);
 }
 const [services, few, parallel] = [values.services, values.few, values.parallel].map(Number);
@@ -109,24 +110,27 @@ async function forEach(
   );
 }
 
+/** Sends it again as long as it is told to come back. */
+async function post(/** @type {string} */ route, /** @type {object} */ content) {
+  const body = JSON.stringify(content);
+  for (;;) {
+    const answer = await fetch(`${base}/${route}`, { method: 'POST', body });
+    const text = await answer.text();
+    if (answer.ok) return text === '' ? {} : JSON.parse(text);
+    if (answer.status !== 503) throw new Error(`${route} was answered ${answer.status}: ${text}`);
+    await sleep(1000 * Number(answer.headers.get('retry-after') ?? 1));
+  }
+}
+
 async function fill(/** @type {number} */ to) {
   const began = performance.now();
   const from = ids.length;
   await forEach(from, to, async (number) => {
     const customer_id = number % 2 === 0 ? wholeCustomer : `customer-${number % 1000}`;
-    const body = JSON.stringify({
-      customer_id,
-      service_type: 'Loan',
-      est_duration: 60,
-      Offer: { rate: 3.2, years: 20 },
-    });
-    for (;;) {
-      const answer = await fetch(`${base}/services/start`, { method: 'POST', body });
-      const { service_id } = /** @type {{ service_id: string }} */ (await answer.json());
-      if (answer.status === 201) return void ids.push(service_id);
-      if (answer.status !== 503) throw new Error(`a start was answered ${answer.status}`);
-      await sleep(1000 * Number(answer.headers.get('retry-after') ?? 1));
-    }
+    const start = { customer_id, service_type: 'Loan', est_duration: 60, Offer: { rate: 3.2, years: 20 } };
+    const { service_id } = await post('services/start', start);
+    if (number % 10 < 2) await post(`services/${service_id}/end`, { disposition: 'signed' });
+    ids.push(service_id);
   });
   const seconds = (performance.now() - began) / 1000;
   console.error(
@@ -152,14 +156,24 @@ async function latency(/** @type {(n: number) => string} */ route, /** @type {nu
 /** Some of all services, always as many, spread evenly. */
 const someId = (/** @type {number} */ number) => ids[(number * 7919) % ids.length];
 
+/** Where the page after the newest ten of the one customer begins. */
+async function secondPage() {
+  const answer = await fetch(`${base}/customers/${wholeCustomer}/services?limit=10`);
+  await answer.arrayBuffer();
+  const link = /<[^>]*\/(customers\/[^>]+)>/.exec(answer.headers.get('link') ?? '')?.[1];
+  if (link === undefined) throw new Error('the list of the one customer has no second page');
+  return link;
+}
+
 async function measure() {
   await latency((number) => `services/${someId(number)}`, 200); // warm up
   return {
     'by id': await latency((number) => `services/${someId(number)}?extensions=*`, measured),
-    'newest 10 of one customer': await latency(
+    'newest 10 active of one customer': await latency(
       () => `customers/${wholeCustomer}/services/active?limit=10`,
       measured / 4,
     ),
+    'next 10 of all of one customer': await secondPage().then((page) => latency(() => page, measured / 4)),
   };
 }
 
@@ -176,6 +190,8 @@ try {
   const env = await engine();
   await startPrograms(env);
   await fill(few);
+  await stopPrograms();
+  await startPrograms(env);
   const withFew = await measure();
   await fill(services);
   const filled = memory();
