@@ -262,6 +262,8 @@ without change. Where that product loses data silently, this server answers with
 - ttl and expiration_time are taken in every start and end; both must be in the future. Without them a conversation
   expires some time (5 years, an option) after its last change.
 - The conversation as it was (\`?at=\`) is not served yet: 400. A ContactCenterId that is not this server's tenant: 400.
+- Each operation says the server mode that it needs (\`x-requires-mode\`: production, maintenance or both). In the other mode,
+  and while the mode is switched: 503.
 - 503 is the only answer of its kind: its exception tells why, X-CS-Outcome whether a change was applied, Retry-After when
   to come back.
 - Every answer carries X-CS-Position. Sent back, it makes any process wait until it knows what the caller has seen.`;

@@ -42,11 +42,13 @@ const OTHERS_LOOK_MS = 1_000;
 const DRAIN_GRACE_MS = 2_000;
 /** After everybody has drained, the longest that a caller waits for the fences, ms. */
 const FENCE_PATIENCE_MS = 30_000;
+/** After the drain's limit, the time for the process that asked to complete the switch; then every process tries. */
+const FINISHER_PATIENCE_MS = 10_000;
 
 /**
  * One process's part in switching the mode (design 4, ADR 011): it closes its gate, lets its calls end and says so; the
- * process that asked, or when that has died another one, fences every partition and then opens the next mode. Each step
- * can be repeated by anybody: a fence that comes late is lower than the epoch, a record that comes late is void.
+ * process that asked, or when that has died or is stuck another one, fences every partition and then opens the next mode.
+ * Each step can be repeated by anybody: a fence that comes late is lower than the epoch, a record that comes late is void.
  */
 export class ModeSwitch {
   private joined = -1;
@@ -188,9 +190,12 @@ export class ModeSwitch {
     const { control, presence, observer } = this.parts;
     const live = (await presence.live()).map(({ process }) => process);
     const { switching } = control.serverMode;
-    if (switching?.epoch !== begun.epoch || finisherOf(switching, live) !== this.process) return;
+    if (switching?.epoch !== begun.epoch) return;
+    const overdueMs = control.now() - switching.since - drainMs - DRAIN_GRACE_MS;
+    // One that lives may still be cut off from a partition that others reach.
+    if (finisherOf(switching, live) !== this.process && overdueMs <= FINISHER_PATIENCE_MS) return;
     const missing = live.filter((process) => !switching.drained.has(process));
-    const isTimeUp = control.now() - switching.since > drainMs + DRAIN_GRACE_MS;
+    const isTimeUp = overdueMs > 0;
     // Once the control log is fenced somebody has waited already, and nobody can say any more that it has drained.
     if (missing.length > 0 && !isTimeUp && control.epoch < begun.epoch) return;
     observer.finishing(begun.epoch, switching.drained.size, missing);

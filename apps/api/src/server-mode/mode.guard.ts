@@ -1,4 +1,5 @@
 import {
+  applyDecorators,
   Injectable,
   SetMetadata,
   type CallHandler,
@@ -7,8 +8,9 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { ApiExtension } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { map, type Observable } from 'rxjs';
+import { tap, type Observable } from 'rxjs';
 import { Engine } from '../engine/engine.js';
 import type { Requirement } from '../services/admission.js';
 import type { CallKind } from './gate.js';
@@ -24,13 +26,17 @@ interface Declared {
 
 /** What a route requires of the server's mode (contract 0.3, 1); a route without it is never answered. */
 export const RequiresMode = (requirement: Declared['requirement']): MethodDecorator =>
-  SetMetadata<string, Declared>(DECLARED, {
+  declared({
     requirement,
     ...(requirement !== 'always' && { kind: requirement === 'production' ? 'data' : 'schema' }),
   });
 
 /** The call that switches the mode: possible in both, and the switch does not wait for it. */
-export const SwitchesMode = (): MethodDecorator => SetMetadata<string, Declared>(DECLARED, { requirement: 'both' });
+export const SwitchesMode = (): MethodDecorator => declared({ requirement: 'both' });
+
+/** For the guard, and for readers of the OpenAPI document. */
+const declared = (about: Declared): MethodDecorator =>
+  applyDecorators(SetMetadata<string, Declared>(DECLARED, about), ApiExtension('x-requires-mode', about.requirement));
 
 /** Health and metrics answer in every state; the modules that they are in know nothing of modes. */
 const operations = /^\/(?:health\/|metrics$)/;
@@ -64,14 +70,15 @@ export class ModeGuard implements CanActivate {
       // Nothing is awaited since the admission: a switch that begins now waits for this call.
       const leave = gate.enter(kind);
       const { raw } = context.switchToHttp().getResponse<FastifyReply>();
-      // A connection that breaks closes without finishing.
-      raw.once('finish', leave).once('close', leave);
+      // A connection that breaks closes without finishing; one that broke while this waited says nothing any more.
+      if (raw.destroyed) leave();
+      else raw.once('finish', leave).once('close', leave);
     }
     return true;
   }
 }
 
-/** Looks at the gate again just before a query is answered; what a command answers is true for ever. */
+/** Looks at the gate again just before a query is answered, be it by an error; what a command answers is true for ever. */
 @Injectable()
 export class ModeInterceptor implements NestInterceptor {
   constructor(private readonly engine: Engine) {}
@@ -80,11 +87,7 @@ export class ModeInterceptor implements NestInterceptor {
     const { method, sent } = context.switchToHttp().getRequest<FastifyRequest>();
     const admitted = sent?.admitted;
     if (method !== 'GET' || !admitted) return next.handle();
-    return next.handle().pipe(
-      map((answer: unknown) => {
-        this.engine.running().gate.readmit(admitted);
-        return answer;
-      }),
-    );
+    const lookAgain = (): void => this.engine.running().gate.readmit(admitted);
+    return next.handle().pipe(tap({ next: lookAgain, error: lookAgain }));
   }
 }
