@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
+import cassandra from 'cassandra-driver';
 import type { ActiveService } from '#domain';
 import { listChanges, listEntries } from '../list-entries.js';
 import type { ListEntry, StreamRow } from '../read-model.js';
@@ -167,6 +168,36 @@ describeOnCassandra('on Cassandra', (address) => {
       process.off('unhandledRejection', note);
       expect(unhandled).toEqual([]);
       while (proxy.connections > CONNECTIONS_OF_ONE_CLIENT) await pause(10);
+    });
+
+    it('goes on when the driver cannot close what was replaced', async () => {
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown): void => void unhandled.push(reason);
+      process.on('unhandledRejection', note);
+      const ownProxy = await CassandraProxy.start(address);
+      const own = await connect(keyspace, { contactPoints: [ownProxy.address], connectTimeoutMs: 300 });
+      const failed = new Set<unknown>();
+      const { shutdown } = cassandra.Client.prototype;
+      Object.assign(cassandra.Client.prototype, {
+        async shutdown() {
+          failed.add(this);
+          await Reflect.apply(shutdown, this, []);
+          throw new Error('closed, and not well');
+        },
+      });
+      try {
+        ownProxy.unplug();
+        await expect(own.find({ tenant, stream: 's' })).rejects.toMatchObject({ code: 'store-unavailable' });
+        ownProxy.heal();
+        await untilAnswered(() => own.find({ tenant, stream: 's' }));
+        await own.close();
+        expect(failed.size).toBeGreaterThan(1);
+        expect(unhandled).toEqual([]);
+      } finally {
+        Object.assign(cassandra.Client.prototype, { shutdown });
+        process.off('unhandledRejection', note);
+        await ownProxy.close();
+      }
     });
 
     it('leaves a service in one list too many at the worst, wherever a save is cut off', async () => {

@@ -16,7 +16,7 @@ const DRAIN_POLL_MS = 10;
  * meet and an unhandled rejection ends the process. So a client that has lost this node is replaced by a new one.
  */
 export class Connection {
-  private renewing: Promise<void> | undefined;
+  private renewing: Promise<unknown> | undefined;
   private isClosed = false;
 
   private constructor(
@@ -60,7 +60,8 @@ export class Connection {
     const onLost = (): void => {
       if (isLost || this.isClosed) return;
       isLost = true;
-      this.renewing = this.renew(client);
+      // The one before may still be at what it replaced.
+      this.renewing = Promise.all([this.renewing, this.renew(client)]);
     };
     if (!connection || !host) return onLost();
     // Before the driver's own listeners: it does nothing once it is shut down.
@@ -115,10 +116,12 @@ async function drain(client: Client): Promise<void> {
   while (isBusy() && performance.now() < deadline) await pause(DRAIN_POLL_MS);
 }
 
+/** Never rejects: nobody could do more about a client that is not needed and cannot be closed. */
 async function dispose(client: Client): Promise<void> {
-  await client.shutdown();
   // When a client cannot connect, the driver forgets the connection over which it learned that.
-  await controlOf(client).connection?.close();
+  const closeControl = async () => controlOf(client).connection?.close();
+  await Promise.allSettled([client.shutdown()]);
+  await Promise.allSettled([closeControl()]);
 }
 
 /** Parts of the driver that its types do not tell of. */
