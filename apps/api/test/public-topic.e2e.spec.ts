@@ -1,6 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { Program, call, describeOn, leave, newPlace, until, type Place } from './processes.js';
-import { readLog } from './valid-events.js';
+import { readLog, type ValidEvent } from './valid-events.js';
+
+const example = fileURLToPath(new URL('../../../examples/consume-events.mjs', import.meta.url));
 
 interface Published {
   readonly id: string;
@@ -74,4 +79,46 @@ describeOn('distributed', 'the public topic', () => {
       last.set(subject, sequence);
     }
   }, 120_000);
+
+  it('is printed by the example, each valid event once and in stream order', async () => {
+    const [, , one, two] = programs as [Program, Program, Program, Program];
+    const { service_id: id } = (await call(one, 'POST', 'services/start', { contact_key: 'Zoë and more' })).body;
+    await Promise.all([one, two].map((api) => call(api, 'POST', `services/${id}/end`)));
+    const { valid } = await readLog(place);
+
+    const child = spawn(process.execPath, [example, process.env.CS_TEST_KAFKA!, `${place.topicPrefix}.events`], {
+      env: { PATH: process.env.PATH },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(child, 'exit');
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+    const lines = () => output.split('\n').slice(0, -1);
+    await until('the example has printed every valid event', () => lines().length >= valid.length);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+
+    const printed = lines().map((line) => {
+      const [, partition, time, subject, sequence, type, data] = printedLine.exec(line) ?? [];
+      return { partition, time, subject, sequence, type, data: JSON.parse(data ?? line) as object };
+    });
+    const bySubject = new Map(
+      printed.map(({ subject }) => [subject, printed.filter((one) => one.subject === subject)]),
+    );
+    const expected = new Map<string, ValidEvent[]>();
+    for (const one of valid) expected.set(one.record.stream, [...(expected.get(one.record.stream) ?? []), one]);
+    expect([...bySubject.keys()].sort()).toEqual([...expected.keys()].sort());
+    for (const [subject, events] of expected)
+      expect(bySubject.get(subject)).toMatchObject(
+        events.map(({ record, event }) => ({
+          partition: String(record.partition),
+          time: new Date(record.recordedAt).toISOString(),
+          sequence: String(record.version),
+          type: event.type,
+          data: event.data,
+        })),
+      );
+  }, 120_000);
 });
+
+const printedLine = /^(\d+):\d+ (\S+) (\S+) (\d+) (\S+) (\{.*\})$/;
