@@ -265,11 +265,11 @@ export class KafkaProxy {
   }
 
   /**
-   * Ends silence, delay, unplugging and holds, and forgets faults that did not happen. Connections that missed answers are
-   * cut; what was held and not released is lost.
+   * Ends silence, delay, unplugging and holds, and forgets faults that did not happen. Connections that may have missed
+   * something are cut; what was held and not released is lost.
    */
   heal() {
-    if (this.silent) this.cut();
+    if (this.silent || this.#holds.size > 0) this.cut();
     Object.assign(this, { silent: false, delayMs: 0 });
     this.#refusing = false;
     this.#faults = [];
