@@ -59,9 +59,9 @@ module.exports = {
     ),
     forbid(
       'tests-are-not-shipped',
-      'Shipped code does not lean on tests, the simulation or tools.',
+      'Shipped code does not lean on tests, the fault suite, the simulation or tools.',
       { path: '^(apps|libs)/', pathNot: SPECS },
-      { path: [SPECS, '^(simulation|scripts|tools)/'] },
+      { path: [SPECS, '^(faults|simulation|scripts|tools)/'] },
     ),
     forbid(
       'dev-dependencies-are-not-shipped',

@@ -43,6 +43,11 @@ const PLANTED: readonly Planted[] = [
     text: "import type {} from '../../../libs/events/src/envelope.js';",
   },
   { rule: 'tests-are-not-shipped', file: 'apps/api/src/planted-test.ts', text: "import './planted-fine.spec.js';" },
+  {
+    rule: 'tests-are-not-shipped',
+    file: 'apps/api/src/planted-fault.ts',
+    text: "import '../../../faults/planted-fine.js';",
+  },
   { rule: 'dev-dependencies-are-not-shipped', file: 'apps/api/src/planted-dev.ts', text: "import '@nestjs/testing';" },
   { rule: 'kafkajs-in-one-folder', file: 'libs/event-log/src/planted-kafka.ts', text: "import 'kafkajs';" },
   {
@@ -77,6 +82,10 @@ const FINE: readonly Omit<Planted, 'rule'>[] = [
     text: "import 'cassandra-driver'; import type {} from '#domain';",
   },
   { file: 'libs/read-model/src/embedded/planted-fine.ts', text: "import '@photostructure/sqlite';" },
+  {
+    file: 'faults/planted-fine.ts',
+    text: "import '../apps/api/src/planted-fine.js'; import '#read-model'; import 'cassandra-driver';",
+  },
   { file: 'simulation/planted-fine.ts', text: "import '../apps/api/src/planted-fine.js'; import '#read-model';" },
 ];
 
@@ -93,7 +102,15 @@ describe('the import rules', () => {
 
   beforeAll(async () => {
     place = mkdtempSync(join(tmpdir(), 'import-rules-'));
-    for (const entry of ['apps', 'libs', 'simulation', 'package.json', 'tsconfig.json', 'tsconfig.base.json']) {
+    for (const entry of [
+      'apps',
+      'faults',
+      'libs',
+      'simulation',
+      'package.json',
+      'tsconfig.json',
+      'tsconfig.base.json',
+    ]) {
       if (existsSync(join(ROOT, entry))) cpSync(join(ROOT, entry), join(place, entry), { recursive: true });
     }
     cpSync(join(ROOT, '.dependency-cruiser.cjs'), join(place, '.dependency-cruiser.cjs'));
@@ -133,7 +150,7 @@ describe('the import rules', () => {
 /** Violations make the command end with their number, so its exit code says nothing here; its output does. */
 async function cruise(folder: string): Promise<readonly Violation[]> {
   const program = join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
-  const folders = ['apps', 'libs', 'simulation'];
+  const folders = ['apps', 'faults', 'libs', 'simulation'];
   const output = await new Promise<string>((done) => {
     const args = [program, ...folders, '--output-type', 'json'];
     execFile(process.execPath, args, { cwd: folder, maxBuffer: 2 ** 28 }, (_error, stdout) => done(stdout));

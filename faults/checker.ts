@@ -1,0 +1,720 @@
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { isMergeable, type LiveService, type Service, type State, type Task } from '#domain';
+import { isClaimEvent, streamKey, type Mode } from '#events';
+import { fenced, judge, type LogRecord } from '#event-log';
+import { listEntries, type ListEntry, type StreamRow } from '#read-model';
+import { Truth, type Step, type StreamHistory } from '../simulation/history.js';
+import { isChange, outcomeOf, type Ask, type Call, type Moment, type OwnerAsked } from './history.js';
+import { Knowledge, Told, servicesIn } from './knowledge.js';
+import { shownInAnswer, shownInLog } from './shown.js';
+
+/** What is decided; each is a line of the report. */
+export const rules = [
+  'an acknowledged command has one valid event, at the place that its answer says',
+  'what was refused or not applied has no valid event, what is unknown has at most one',
+  'requests with one key have one effect and one answer',
+  'a record that counts was asked for, and no answer names a place that the log does not have',
+  'a command is accepted, or refused, by a state that the service had between call and answer',
+  'composite starts of equal fields agree on one active service',
+  'a read never goes back, and shows only what was',
+  'rows and lists equal the fold of the log',
+  'nothing of a service counts between a switch to maintenance and the next switch',
+  'every answer is one that the contract knows',
+] as const;
+
+export type Rule = (typeof rules)[number];
+
+/** Everything that a run leaves behind. */
+export interface Evidence {
+  readonly calls: readonly Call[];
+  readonly partitions: number;
+  /** The whole services log. */
+  readonly services: readonly LogRecord[];
+  readonly control: readonly LogRecord[];
+  /** The whole read model, after the projector has come to the end of the log. */
+  readonly rows: readonly StreamRow[];
+  readonly entries: readonly ListEntry[];
+  /** Correlation ids of records that a fault has written past the protocol. */
+  readonly planted: ReadonlySet<string>;
+}
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly what: string;
+  /** The least that shows it: the records and calls concerned. */
+  readonly shown: readonly string[];
+}
+
+/** In which ways the evidence breaks the rules. Knows of the server only the rule which records count, and `evolve`. */
+export const violations = (evidence: Evidence): readonly Violation[] => new Checker(evidence).run();
+
+const tenant = '1';
+type Held = Pick<Step, 'head' | 'aggregate'> & Partial<Pick<Step, 'record'>>;
+const unwritten: Held = { head: { version: 0 } };
+
+class Checker {
+  private readonly found: Violation[] = [];
+  private readonly truth: Truth;
+  private readonly knowledge: Knowledge;
+  private readonly told = new Told();
+  private readonly byId: ReadonlyMap<string, Call>;
+  private readonly requests = new Map<string, Call[]>();
+  /** By offset, of each partition. */
+  private readonly partitions: readonly LogRecord[][];
+
+  /** Streams by the call that has written to them, in vain perhaps. */
+  private readonly written = new Map<string, string[]>();
+
+  constructor(private readonly evidence: Evidence) {
+    this.partitions = Array.from({ length: evidence.partitions }, () => []);
+    for (const record of evidence.services.toSorted((a, b) => a.offset - b.offset)) {
+      this.partitions[record.partition]!.push(record);
+      if (record.kind !== 'event') continue;
+      this.written.set(record.correlationId, [...(this.written.get(record.correlationId) ?? []), record.stream]);
+    }
+    this.truth = new Truth(this.partitions.map((records) => records.map((record) => ({ ...record, sequence: 0 }))));
+    this.knowledge = new Knowledge(evidence.calls, this.truth.streams.values());
+    this.byId = new Map(evidence.calls.map((call) => [call.id, call]));
+    for (const call of evidence.calls) {
+      const attempts = this.requests.get(call.request) ?? [];
+      attempts.push(call);
+      this.requests.set(call.request, attempts);
+    }
+  }
+
+  run(): readonly Violation[] {
+    this.log();
+    for (const call of this.evidence.calls) this.answer(call);
+    for (const attempts of this.requests.values()) this.oneEffect(attempts);
+    this.composites();
+    this.reads();
+    this.readModel();
+    this.maintenance();
+    return this.found;
+  }
+
+  /* ---- the log, and the form of answers ---- */
+
+  private log(): void {
+    const rule: Rule = 'a record that counts was asked for, and no answer names a place that the log does not have';
+    for (const { steps } of this.truth.streams.values()) {
+      for (const { record } of steps) {
+        const call = this.byId.get(record.correlationId);
+        if ((!call || !isChange(call.ask)) && !this.evidence.planted.has(record.correlationId))
+          this.fail(rule, `nobody asked for ${named(record)}`, { streams: [record] });
+      }
+    }
+    for (const what of this.truth.impossible) this.fail(rule, `the protocol cannot have written it: ${what}`);
+    for (const call of this.evidence.calls) {
+      for (const [partition, offset] of servicesIn(call.answer?.position)) {
+        const end = this.partitions[partition]?.length ?? 0;
+        if (offset >= end)
+          this.fail(rule, `${call.id} was answered at s${partition}:${offset}, the log ends at ${end}`, {
+            calls: [call],
+          });
+      }
+    }
+  }
+
+  private answer(call: Call): void {
+    const { ask, answer, id } = call;
+    const outcome = outcomeOf(call);
+    if (outcome === 'odd')
+      this.fail(
+        'every answer is one that the contract knows',
+        `${id} was answered ${answer?.status} ${answer?.exception}, outcome ${answer?.outcome}`,
+        { calls: [call] },
+      );
+    if (!isChange(ask)) return;
+    const own = this.truth.byCorrelation.get(id) ?? [];
+    const most = outcome === 'not-applied' ? 0 : ask.kind === 'composite' ? own.length : outcome === 'refused' ? 0 : 1;
+    if (own.length > most)
+      this.fail(
+        'what was refused or not applied has no valid event, what is unknown has at most one',
+        `${id} is ${outcome} and has ${own.length} valid events`,
+        { calls: [call], streams: own.map(({ record }) => record) },
+      );
+    if (ask.kind === 'composite') {
+      if (outcome === 'ok') this.composed(call);
+      if (outcome === 'refused') this.compositeRefused(call);
+    } else {
+      if (outcome === 'ok') this.accepted(call, own);
+      if (outcome === 'refused') this.refused(call);
+    }
+  }
+
+  /* ---- commands ---- */
+
+  private accepted(call: Call, own: readonly Step[]): void {
+    const rule: Rule = 'an acknowledged command has one valid event, at the place that its answer says';
+    const { id, ask, answer, begin } = call;
+    const position = servicesIn(answer!.position);
+    const [step] = own;
+    if (!step) {
+      const first = this.eventsOf(this.requests.get(call.request)!).at(0);
+      if (!first) return this.fail(rule, `${id} was accepted and none of its records counts`, { calls: [call] });
+      const about = { calls: [call], streams: [first.record] };
+      if ((position.get(first.record.partition) ?? -1) < first.record.offset)
+        this.fail(rule, `${id} repeats ${named(first.record)}, and was answered at ${answer!.position}`, about);
+      if (first.event && !tells(answer!.body, first.event.data))
+        this.fail(
+          rule,
+          `${id} was answered ${JSON.stringify(answer!.body)}, ${named(first.record)} says otherwise`,
+          about,
+        );
+      return;
+    }
+    const { record, event } = step;
+    const about = { calls: [call], streams: [record] };
+    if (position.get(record.partition) !== record.offset)
+      this.fail(rule, `${id} was answered at ${answer!.position}, its event is ${named(record)}`, about);
+    if (record.offset <= this.knowledge.before(record.partition, begin))
+      this.fail(rule, `${id} was answered with ${named(record)}, which was in the log before it was asked`, about);
+    if (!recordedBy[ask.kind].includes(record.type))
+      this.fail(rule, `${id} ${ask.kind} has recorded ${named(record)}`, about);
+    if (event && !tells(answer!.body, event.data))
+      this.fail(rule, `${id} was answered ${JSON.stringify(answer!.body)}, its event says otherwise`, about);
+    const before = this.steps(record)[record.version - 2] ?? unwritten;
+    if (before.aggregate?.kind === 'claim' || (record.version > 1 && !before.aggregate)) return;
+    const statuses = refusals(ask, serviceIn(before));
+    if (statuses.length > 0)
+      this.fail(
+        'a command is accepted, or refused, by a state that the service had between call and answer',
+        `${id} ${ask.kind} was accepted, a service of that state refuses it with ${statuses.join(' or ')}`,
+        about,
+      );
+  }
+
+  private refused(call: Call): void {
+    const { ask, id, answer, key } = call;
+    const { status } = answer!;
+    if (status === 422 && key !== undefined && this.isReused(call)) return;
+    const stream = 'service_id' in ask ? this.stream(ask.service_id) : undefined;
+    const digest = key === undefined ? undefined : digestOf(key);
+    const isPossible = this.during(stream, call.begin, answer!.end).some((held) => {
+      if (held.head.version > 0 && !held.aggregate) return false;
+      const service = serviceIn(held);
+      // A repeat gets the first answer, whatever the service is now.
+      const isKept = stream?.steps.some(
+        ({ record }) => record.version <= held.head.version && record.idempotency?.key === digest,
+      );
+      return !(digest !== undefined && isKept && isLive(service)) && refusals(ask, service).includes(status);
+    });
+    if (!isPossible)
+      this.fail(
+        'a command is accepted, or refused, by a state that the service had between call and answer',
+        `${id} ${ask.kind} was refused with ${status}, no state between call and answer does so`,
+        { calls: [call], ...(stream && { streams: [stream] }) },
+      );
+  }
+
+  /** Another request came with this key. */
+  private isReused({ key, request, answer }: Call): boolean {
+    return this.evidence.calls.some(
+      (other) => other.key === key && other.request !== request && other.begin.order < answer!.end.order,
+    );
+  }
+
+  private oneEffect(attempts: readonly Call[]): void {
+    const rule: Rule = 'requests with one key have one effect and one answer';
+    const [{ ask, request, key }] = attempts as [Call];
+    if (!isChange(ask)) return;
+    const isComposite = ask.kind === 'composite';
+    // Attempts of one composite that run at the same time look at different moments.
+    if (isComposite && attempts.some((call, place) => place > 0 && overlaps(call, attempts[place - 1]!))) return;
+    const events = this.eventsOf(attempts);
+    // A composite may have started what another one has claimed, beside its own.
+    const types = new Set(events.map(({ record }) => record.type).filter((type) => type !== 'ServiceStarted'));
+    const effects = isComposite
+      ? [...types].map((type) => events.filter(({ record }) => record.type === type))
+      : [events];
+    for (const same of effects)
+      if (same.length > 1)
+        this.fail(rule, `${request} has ${same.length} valid events`, {
+          calls: attempts,
+          streams: same.map(({ record }) => record),
+        });
+    const answered = attempts.filter((call) => outcomeOf(call) === 'ok');
+    const isSame = ({ answer }: Call) =>
+      answer!.status === answered[0]!.answer!.status && isDeepStrictEqual(answer!.body, answered[0]!.answer!.body);
+    if (key !== undefined && !answered.every(isSame))
+      this.fail(rule, `${request} was given several answers`, { calls: attempts });
+  }
+
+  private eventsOf(attempts: readonly Call[]): readonly Step[] {
+    return attempts
+      .flatMap(({ id }) => this.truth.byCorrelation.get(id) ?? [])
+      .filter(({ event }) => !event || !isClaimEvent(event));
+  }
+
+  /* ---- composite starts ---- */
+
+  private composed(call: Call): void {
+    const rule: Rule = 'an acknowledged command has one valid event, at the place that its answer says';
+    const { answer, id, ask, request } = call;
+    const position = servicesIn(answer!.position);
+    for (const { record } of this.truth.byCorrelation.get(id) ?? [])
+      if ((position.get(record.partition) ?? -1) < record.offset)
+        this.fail(rule, `${id} was answered at ${answer!.position}, before its own ${named(record)}`, {
+          calls: [call],
+          streams: [record],
+        });
+    const chosen = chosenBy(call);
+    const stream = chosen && this.stream(chosen.service_id);
+    const known = stream?.steps.filter(({ record }) => record.offset <= (position.get(record.partition) ?? -1)) ?? [];
+    const about = { calls: [call], ...(stream && { streams: [stream] }) };
+    if (!chosen || known.length === 0) return this.fail(rule, `${id} was answered what nobody has started`, about);
+    const services = known.map(serviceIn).filter(isLive);
+    const { state_id, task_id } = chosen;
+    if (!services.some(({ states }) => states.some((state) => state.state_id === state_id)))
+      this.fail(rule, `${id} was answered state ${state_id}, which ${chosen.service_id} never had`, about);
+    if (task_id !== undefined && !services.some(({ tasks }) => tasks.some((task) => task.task_id === task_id)))
+      this.fail(rule, `${id} was answered task ${task_id}, which ${chosen.service_id} never had`, about);
+    if (chosen.service_created) return;
+    const { begin } = this.requests.get(request)![0]!;
+    const isFound = this.during(stream, begin, answer!.end).some((held) => {
+      const service = serviceIn(held);
+      return service.status === 'active' && agrees(service, ask as OwnerAsked);
+    });
+    if (!isFound) this.fail(rule, `${id} found ${chosen.service_id}, which did not match`, about);
+  }
+
+  /** The service was deleted between look and command, or the key came with something else. */
+  private compositeRefused(call: Call): void {
+    const { id, answer, ask, key } = call;
+    if (answer!.status === 422 && key !== undefined && this.isReused(call)) return;
+    const isGone = [...this.truth.streams.values()].some(
+      ({ steps, partition }) =>
+        steps.some(({ aggregate }) => aggregate?.kind === 'service' && aggregate.service.status === 'gone') &&
+        steps.some((step) => isLive(serviceIn(step)) && agrees(serviceIn(step) as LiveService, ask as OwnerAsked)) &&
+        steps[0]!.record.offset < this.knowledge.after(partition, answer!.end),
+    );
+    if (answer!.status !== 404 || !isGone)
+      this.fail(
+        'a command is accepted, or refused, by a state that the service had between call and answer',
+        `${id} composite was refused with ${answer!.status}`,
+        { calls: [call] },
+      );
+  }
+
+  /** Nothing is created while a service that was created for the same fields is known to be active all the time. */
+  private composites(): void {
+    const created = this.evidence.calls.filter(
+      (call) => call.ask.kind === 'composite' && outcomeOf(call) === 'ok' && chosenBy(call)?.service_created,
+    );
+    for (const call of created) {
+      const { service_id } = chosenBy(call)!;
+      const mine = this.stream(service_id)?.steps[0]?.record;
+      // A repeat is told what the first attempt has created.
+      if (!mine || mine.offset <= this.knowledge.before(mine.partition, call.begin)) continue;
+      for (const other of created) {
+        const { service_id: otherId } = chosenBy(other)!;
+        const stream = this.stream(otherId);
+        if (otherId === service_id || !stream || other.answer!.end.order > call.begin.order) continue;
+        if (ownerOf(other.ask) !== ownerOf(call.ask)) continue;
+        const { begin } = this.requests.get(call.request)![0]!;
+        const isActive = this.during(stream, begin, call.answer!.end).every((held) => {
+          const service = serviceIn(held);
+          return service.status === 'active' && agrees(service, call.ask as OwnerAsked);
+        });
+        if (isActive)
+          this.fail(
+            'composite starts of equal fields agree on one active service',
+            `${call.id} created ${service_id} in spite of ${otherId}, created by ${other.id}`,
+            { calls: [other, call], streams: [stream, mine] },
+          );
+      }
+    }
+  }
+
+  /* ---- reads ---- */
+
+  private reads(): void {
+    const answered = this.evidence.calls.filter((call) => outcomeOf(call) === 'ok' || outcomeOf(call) === 'refused');
+    for (const call of answered.sort((a, b) => a.answer!.end.order - b.answer!.end.order)) {
+      if (call.ask.kind === 'get') this.get(call, call.ask.service_id);
+      else if (call.ask.kind === 'list') this.list(call);
+      else this.learn(call);
+    }
+  }
+
+  /** What a process has acknowledged it knows. */
+  private learn(call: Call): void {
+    if (outcomeOf(call) !== 'ok') return;
+    const { process, answer } = call;
+    const position = servicesIn(answer!.position);
+    for (const { record } of this.eventsOf(this.requests.get(call.request)!))
+      if (record.offset <= (position.get(record.partition) ?? -1))
+        this.told.version(process, streamKey(record), answer!.end, record.version);
+  }
+
+  /** What the answer may not be older than, as a version. */
+  private floor({ process, begin, seen }: Call, { steps, stream, partition }: StreamHistory): number {
+    const sent = servicesIn(seen).get(partition) ?? -1;
+    const bySent = steps.findLast(({ record }) => record.offset <= sent)?.record.version ?? 0;
+    return Math.max(bySent, this.told.by(process, streamKey({ tenant, stream }), begin));
+  }
+
+  private get(call: Call, service_id: string): void {
+    const { id, answer } = call;
+    const stream = this.stream(service_id);
+    if (outcomeOf(call) === 'ok') return this.shows(call, answer!.body as Shown);
+    const isAbsent = this.during(stream, call.begin, answer!.end).some((held) => !isLive(serviceIn(held)));
+    if (answer!.status !== 404 || !isAbsent)
+      this.fail(
+        'a read never goes back, and shows only what was',
+        `${id} was refused ${service_id} with ${answer!.status}, which was there all the time`,
+        { calls: [call], ...(stream && { streams: [stream] }) },
+      );
+  }
+
+  /** What was shown is a state of the service that is not older than the floor. */
+  private shows(call: Call, body: Shown): void {
+    const rule: Rule = 'a read never goes back, and shows only what was';
+    const { id, answer, process } = call;
+    const service_id = String(body['service_id']);
+    const stream = this.stream(service_id);
+    const about = { calls: [call], ...(stream && { streams: [stream] }) };
+    const floor = stream ? this.floor(call, stream) : 0;
+    const shown = shownInAnswer(body);
+    const hits = (stream?.steps ?? []).filter((held) => {
+      const service = serviceIn(held);
+      return isLive(service) && shownInLog(service) === shown;
+    });
+    const after = stream && this.knowledge.after(stream.partition, answer!.end);
+    const past = hits.filter(({ record }) => record.offset < (after ?? 0));
+    const good = past.find(({ record }) => record.version >= floor);
+    if (good) this.told.version(process, streamKey(good.record), answer!.end, good.record.version);
+    else if (past.length > 0)
+      this.fail(rule, `${id} was shown v${past.at(-1)!.record.version} of ${service_id}, v${floor} was known`, about);
+    else this.fail(rule, `${id} was shown ${service_id} as it never was: ${shown}`, about);
+  }
+
+  private list(call: Call): void {
+    const rule: Rule = 'a read never goes back, and shows only what was';
+    const { ask, id, answer } = call;
+    if (ask.kind !== 'list') return;
+    if (outcomeOf(call) !== 'ok')
+      return this.fail(rule, `${id} was refused a list with ${answer!.status}`, { calls: [call] });
+    const belongs = (service: Service): boolean =>
+      isLive(service) && (ask.status === 'all' || ask.status === service.status) && isOf(service, ask);
+    const isWrong = (body: Shown): boolean =>
+      !isOf(body, ask) || (ask.status !== 'all' && ask.status !== (body['completed'] ? 'completed' : 'active'));
+    const listed = answer!.body as readonly Shown[];
+    const ids = new Set(listed.map((body) => String(body['service_id'])));
+    if (ids.size < listed.length) this.fail(rule, `${id} lists a service twice`, { calls: [call] });
+    for (const body of listed) {
+      this.shows(call, body);
+      if (isWrong(body))
+        this.fail(rule, `${id} lists ${String(body['service_id'])}, which does not belong there`, { calls: [call] });
+    }
+    for (const stream of this.truth.streams.values()) {
+      if (ids.has(stream.stream)) continue;
+      const floor = this.floor(call, stream);
+      const end = this.knowledge.after(stream.partition, answer!.end);
+      const since = stream.steps.filter(({ record }) => record.version >= floor && record.offset < end);
+      if (floor > 0 && since.length > 0 && since.every((held) => belongs(serviceIn(held))))
+        this.fail(rule, `${id} does not list ${stream.stream}, v${floor} was known`, {
+          calls: [call],
+          streams: [stream],
+        });
+    }
+  }
+
+  /* ---- read model ---- */
+
+  private readModel(): void {
+    const rule: Rule = 'rows and lists equal the fold of the log';
+    const rows = new Map(this.evidence.rows.map((row) => [streamKey(row), row]));
+    const expected: ListEntry[] = [];
+    for (const [key, stream] of this.truth.streams) {
+      const row = rows.get(key);
+      rows.delete(key);
+      const bad = stream.steps.findIndex(({ aggregate }) => !aggregate);
+      const step = bad === -1 ? stream.steps.at(-1) : stream.steps[bad - 1];
+      const parkedAt = bad === -1 ? undefined : bad + 1;
+      if (row?.parkedAtVersion !== parkedAt)
+        this.fail(rule, `${stream.stream} is parked at v${row?.parkedAtVersion}, the log says v${parkedAt}`, {
+          streams: [stream],
+        });
+      const [found, folded] = [row && row.offset >= 0 ? contentOf(row) : undefined, step && contentOf(rowOf(step))];
+      if (!isDeepStrictEqual(found, folded))
+        this.fail(
+          rule,
+          `the row of ${stream.stream} is ${JSON.stringify(found)}, the log says ${JSON.stringify(folded)}`,
+          {
+            streams: [stream],
+          },
+        );
+      if (step?.aggregate?.kind === 'service') expected.push(...listEntries(step.aggregate.service, tenant));
+    }
+    for (const row of rows.values()) this.fail(rule, `the log does not explain the row ${JSON.stringify(row)}`);
+    const inLists = (entries: readonly ListEntry[]) => new Map(entries.map((entry) => [entryText(entry), entry]));
+    const [have, must] = [inLists(this.evidence.entries), inLists(expected)];
+    const aboutEntry = ({ service_id }: ListEntry) => {
+      const stream = this.stream(service_id);
+      return stream ? { streams: [stream] } : {};
+    };
+    for (const [text, entry] of must) if (!have.has(text)) this.fail(rule, `the lists miss ${text}`, aboutEntry(entry));
+    for (const [text, entry] of have)
+      if (!must.has(text)) this.fail(rule, `the lists should not have ${text}`, aboutEntry(entry));
+  }
+
+  /* ---- maintenance ---- */
+
+  private maintenance(): void {
+    const rule: Rule = 'nothing of a service counts between a switch to maintenance and the next switch';
+    const periods = periodsOf(this.evidence.control);
+    const modes = new Map(periods.map(({ epoch, mode }) => [epoch, mode]));
+    for (const { steps } of this.truth.streams.values()) {
+      for (const { record } of steps) {
+        const { epoch, recordedAt } = record;
+        const period = periods.find(({ from, to }) => from < recordedAt && recordedAt < to);
+        if (modes.get(epoch) !== 'production')
+          this.fail(rule, `${named(record)} counts in epoch ${epoch}: ${modes.get(epoch)}`, { streams: [record] });
+        else if (period?.mode === 'maintenance')
+          this.fail(rule, `${named(record)} was recorded in maintenance, and counts`, { streams: [record] });
+      }
+    }
+    const switches = this.evidence.calls.filter(({ ask }) => ask.kind === 'switch');
+    for (const arrived of switches) {
+      if (arrived.ask.kind !== 'switch' || arrived.ask.mode !== 'maintenance' || outcomeOf(arrived) !== 'ok') continue;
+      const { order } = arrived.answer!.end;
+      const back = switches.filter(({ ask }) => ask.kind === 'switch' && ask.mode === 'production');
+      if (back.some(({ begin, answer }) => begin.order < order && (!answer || answer.end.order > order))) continue;
+      const next = back.find(({ begin }) => begin.order > order);
+      for (const call of this.evidence.calls) {
+        const { begin, answer, ask } = call;
+        if (!answer || begin.order < order || (next && answer.end.order > next.begin.order)) continue;
+        if (ask.kind === 'switch' || answer.status === 503) continue;
+        this.fail(rule, `${call.id} ${ask.kind} was answered ${answer.status} in maintenance`, {
+          calls: [arrived, call, ...(next ? [next] : [])],
+        });
+      }
+    }
+  }
+
+  /* ---- streams ---- */
+
+  private stream(service_id: string): StreamHistory | undefined {
+    return this.truth.history({ tenant, stream: service_id });
+  }
+
+  private steps(id: { readonly tenant: string; readonly stream: string }): readonly Step[] {
+    return this.truth.history(id)?.steps ?? [];
+  }
+
+  /** The stream as it certainly was at `begin`, and after each record that may have come until `end`. */
+  private during(stream: StreamHistory | undefined, begin: Moment, end: Moment): readonly Held[] {
+    if (!stream) return [unwritten];
+    const { partition, steps } = stream;
+    const [from, to] = [this.knowledge.before(partition, begin), this.knowledge.after(partition, end)];
+    const before = steps.findLast(({ record }) => record.offset <= from);
+    return [before ?? unwritten, ...steps.filter(({ record }) => record.offset > from && record.offset < to)];
+  }
+
+  /* ---- what is shown ---- */
+
+  private fail(
+    rule: Rule,
+    what: string,
+    about: {
+      readonly calls?: readonly Call[];
+      readonly streams?: readonly { readonly stream: string }[];
+    } = {},
+  ): void {
+    const { calls = [], streams = [] } = about;
+    const ofCalls = calls.flatMap(({ id, ask }) => [
+      ...('service_id' in ask ? [ask.service_id] : []),
+      ...(this.written.get(id) ?? []),
+    ]);
+    const ids = [...new Set([...streams.map(({ stream }) => stream), ...ofCalls])];
+    const records = ids.flatMap((id) => this.recordsOf(id));
+    const brought = records.flatMap(({ correlationId }) => this.byId.get(correlationId) ?? []);
+    const concerned = [...new Set([...calls, ...brought])].sort((a, b) => a.begin.order - b.begin.order);
+    this.found.push({ rule, what, shown: [...records.map(({ line }) => line), ...concerned.map(callLine)] });
+  }
+
+  /** All records of a stream, in log order, with what the rule says of them. */
+  private recordsOf(id: string): readonly { readonly correlationId: string; readonly line: string }[] {
+    const stream = this.stream(id);
+    const shown: { correlationId: string; line: string }[] = [];
+    for (const records of this.partitions) {
+      let epoch = 0;
+      for (const record of records) {
+        if (record.kind === 'fence') epoch = fenced(epoch, record.epoch);
+        if (record.kind !== 'event' || record.stream !== id) continue;
+        const before = stream?.steps.findLast((step) => step.record.offset < record.offset)?.head ?? unwritten.head;
+        const judgement = judge(record, before, epoch);
+        const verdict = judgement.valid ? '' : `  void: ${judgement.reason}`;
+        const text = `  ${named(record)} epoch ${record.epoch} by ${record.correlationId}${verdict}`;
+        shown.push({ correlationId: record.correlationId, line: text });
+      }
+    }
+    return shown;
+  }
+}
+
+type Shown = { readonly [name: string]: unknown };
+
+const recordedBy: Readonly<Record<Ask['kind'], readonly string[]>> = {
+  start: ['ServiceStarted'],
+  associate: ['ServiceAssociated'],
+  end: ['ServiceEnded'],
+  delete: ['ServiceDeleted'],
+  expire: ['ExpirationChanged'],
+  'start-state': ['StateStarted'],
+  'end-state': ['StateEnded'],
+  transition: ['StateTransitioned'],
+  'start-task': ['TaskStarted'],
+  'end-task': ['TaskEnded'],
+  replace: ['ExtensionReplaced'],
+  merge: ['ExtensionMerged'],
+  composite: [],
+  get: [],
+  list: [],
+  switch: [],
+};
+
+/** With which statuses a service of this state refuses (contract 0.3: 2 and 4); none when it accepts. */
+function refusals(ask: Ask, service: Service): readonly number[] {
+  if (ask.kind === 'start') return service.status === 'unstarted' ? [] : [409];
+  if (!isLive(service)) return [404];
+  const partOf = ({ state_id, task_id }: { state_id?: string; task_id?: string }) =>
+    state_id !== undefined
+      ? service.states.find((state) => state.state_id === state_id)
+      : task_id !== undefined
+        ? service.tasks.find((task) => task.task_id === task_id)
+        : service;
+  const ending = (item: LiveService | State | Task | undefined): readonly number[] =>
+    !item ? [404] : item.status === 'completed' ? [409] : [];
+  switch (ask.kind) {
+    case 'end':
+      return ending(service);
+    case 'end-state':
+    case 'transition':
+    case 'end-task':
+      return ending(partOf(ask));
+    case 'start-task':
+    case 'replace':
+      return partOf(ask) ? [] : [404];
+    case 'merge': {
+      const item = partOf(ask);
+      const stored = item && Object.hasOwn(item.extensions, ask.name) ? item.extensions[ask.name] : {};
+      return !item ? [404] : isMergeable(stored!) ? [] : [400];
+    }
+    case 'associate':
+    case 'delete':
+    case 'expire':
+    case 'start-state':
+    case 'composite':
+    case 'get':
+    case 'list':
+    case 'switch':
+      return [];
+  }
+}
+
+/** The modes one after another, by the control log and its broker's clock. A fresh server is in production. */
+function periodsOf(control: readonly LogRecord[]): readonly Period[] {
+  const periods: Period[] = [{ mode: 'production', epoch: 0, from: Number.NEGATIVE_INFINITY, to: Infinity }];
+  const steps = new Truth([
+    control.toSorted((a, b) => a.offset - b.offset).map((record) => ({ ...record, sequence: 0 })),
+  ]);
+  const records = [...steps.streams.values()].flatMap((stream) => stream.steps.map(({ record }) => record));
+  for (const { type, value, recordedAt } of records.sort((a, b) => a.offset - b.offset)) {
+    const data = JSON.parse(value) as { readonly mode: Mode; readonly epoch: number };
+    if (type === 'ModeSwitchStarted') periods.at(-1)!.to = recordedAt;
+    if (type === 'ModeSwitched') periods.push({ ...data, from: recordedAt, to: Infinity });
+  }
+  return periods;
+}
+
+interface Period {
+  readonly mode: Mode;
+  readonly epoch: number;
+  /** Epoch milliseconds of the record that opened it, and of that which began the next switch. */
+  readonly from: number;
+  to: number;
+}
+
+/** As the server does it, of the key of the one tenant. */
+export const digestOf = (key: string): string => createHash('sha256').update(`${tenant}\n${key}`).digest('base64url');
+
+const serviceIn = ({ aggregate }: Held): Service =>
+  aggregate?.kind === 'service' ? aggregate.service : { status: 'unstarted' };
+
+const isLive = (service: Service): service is LiveService =>
+  service.status === 'active' || service.status === 'completed';
+
+/** Whose list it is in; with a customer it is not in that of its contact key. */
+const isOf = (
+  { customer_id, contact_key }: { customer_id?: unknown; contact_key?: unknown },
+  owner: OwnerAsked,
+): boolean =>
+  owner.customer_id !== undefined
+    ? customer_id === owner.customer_id
+    : customer_id === undefined && contact_key === owner.contact_key;
+
+/** A field that is missing is not compared. */
+const agrees = ({ customer_id, contact_key }: LiveService, owner: OwnerAsked): boolean =>
+  (owner.customer_id === undefined || customer_id === owner.customer_id) &&
+  (owner.contact_key === undefined || contact_key === owner.contact_key);
+
+const ownerOf = (ask: Ask): string => {
+  const { customer_id, contact_key } = ask as OwnerAsked;
+  return JSON.stringify([customer_id, contact_key]);
+};
+
+interface Chosen {
+  readonly service_id: string;
+  readonly service_created: boolean;
+  readonly state_id: string;
+  readonly task_id?: string;
+}
+
+const chosenBy = ({ answer }: Call): Chosen | undefined =>
+  (answer?.body as { readonly services?: readonly Chosen[] } | undefined)?.services?.[0];
+
+/** The ids of the answer are those of the event. */
+function tells(body: unknown, data: object): boolean {
+  const said = JSON.stringify(data);
+  return Object.values((body ?? {}) as Shown).every(
+    (id) => typeof id !== 'string' || said.includes(JSON.stringify(id)),
+  );
+}
+
+/** Whether the later attempt may have run while the earlier one did. */
+const overlaps = (call: Call, earlier: Call): boolean =>
+  !earlier.answer || earlier.answer.end.order > call.begin.order || outcomeOf(earlier) === 'unknown';
+
+const rowOf = ({ record, head, aggregate }: Step): Pick<StreamRow, 'head' | 'offset' | 'aggregate'> => ({
+  head,
+  offset: record.offset,
+  aggregate: aggregate!,
+});
+
+const contentOf = ({ head, offset, aggregate }: Pick<StreamRow, 'head' | 'offset' | 'aggregate'>): unknown =>
+  JSON.parse(JSON.stringify({ head, offset, aggregate }));
+
+const entryText = ({ owner, status, started, recordedAt, service_id, service_type }: ListEntry): string =>
+  JSON.stringify([owner.kind, owner.id, status, started, recordedAt, service_id, service_type]);
+
+const named = ({
+  stream,
+  version,
+  partition,
+  offset,
+  type,
+}: Step['record'] | (LogRecord & { kind: 'event' })): string =>
+  `${stream} v${version} ${type} at s${partition}:${offset}`;
+
+function callLine({ id, request, process, ask, key, seen, begin, answer }: Call): string {
+  const { kind, ...about } = ask;
+  const sent = [key && `key ${key}`, seen && `seen ${seen}`, request !== id && `repeats ${request}`].filter(Boolean);
+  const said = answer
+    ? `#${answer.end.order} ${answer.end.ms} ms: ${answer.status} ${answer.outcome ?? ''} at ${answer.position} ${JSON.stringify(answer.body) ?? ''}`
+    : 'no answer';
+  return `  #${begin.order} ${begin.ms} ms: ${id} ${kind} ${JSON.stringify(about)} ${sent.join(', ')} to ${process} -> ${said}`;
+}
