@@ -262,7 +262,15 @@ export class ApiProcess {
       defaultLifetime: { slide: times.defaultLifetimeSeconds },
       newPartId: () => newId('part'),
     });
-    return { arbiter, streams, progress, commands, composites, queries, admission: new SimulatedAdmission(world.control) };
+    return {
+      arbiter,
+      streams,
+      progress,
+      commands,
+      composites,
+      queries,
+      admission: new SimulatedAdmission(world.control),
+    };
   }
 
   /** The tail has a hole: the process ends and is started again from outside. */
