@@ -61,7 +61,7 @@ module.exports = {
       'tests-are-not-shipped',
       'Shipped code does not lean on tests, the fault suite, the simulation or tools.',
       { path: '^(apps|libs)/', pathNot: SPECS },
-      { path: [SPECS, '^(faults|simulation|scripts|tools)/'] },
+      { path: [SPECS, '^(faults|fuzz|simulation|scripts|tools)/'] },
     ),
     forbid(
       'dev-dependencies-are-not-shipped',

@@ -27,6 +27,7 @@ const LEVELS = [
   // The whole api on the embedded engine, and processes that are killed: too slow for the fast check.
   { name: 'embedded', includes: (file) => file.endsWith('.embedded.spec.ts'), jest: ['--maxWorkers=2'] },
   { name: 'simulation', program: ['simulation/simulate.mjs', '--mutations'] },
+  { name: 'fuzz', program: ['fuzz/fuzz.mjs'] },
   // One after another: each test has the brokers and the machine for itself.
   { name: 'int', brokers: true, includes: (file) => file.endsWith('.int.spec.ts'), jest: ['--runInBand'] },
   { name: 'e2e', brokers: true, includes: (file) => file.endsWith('.e2e.spec.ts'), jest: ['--runInBand'] },

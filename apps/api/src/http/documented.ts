@@ -13,7 +13,7 @@ export interface Documentation {
   /** Of the answer's body; missing, it is empty. */
   readonly answer?: Schema;
   readonly location?: string;
-  /** Status of error answers beside 400, 405, 413, 422 and 503, with their meaning. */
+  /** Status of error answers beside 400, 413, 415, 422 and 503, with their meaning. */
   readonly errors?: Readonly<Record<number, string>>;
   /** Schema of the body where no class says it. */
   readonly body?: Schema;
@@ -22,6 +22,9 @@ export interface Documentation {
   /** Whether an `Idempotency-Key` is read: as a rule with everything that changes something. */
   readonly keyed?: boolean;
 }
+
+/** As `parsePositions` reads it. */
+const position = '^ *([sp]\\d{1,5}|c):\\d{1,15} *(, *([sp]\\d{1,5}|c):\\d{1,15} *)*$';
 
 const errorSchema = { $ref: '#/components/schemas/Error' };
 const header = (description: string) => ({ description, schema: { type: 'string' as const } });
@@ -68,7 +71,10 @@ export function Documented(about: Documentation): MethodDecorator {
     errorAnswer(400, 'The path, query or body is not as it must be.'),
     ...Object.entries(errors).map(([code, meaning]) => errorAnswer(Number(code), meaning)),
     ...(changes
-      ? [errorAnswer(413, 'The body, or the service with this change in it, is larger than this server takes.')]
+      ? [
+          errorAnswer(413, 'The body, or the service with this change in it, is larger than this server takes.'),
+          errorAnswer(415, 'The body says that it is something else than JSON, or compressed.'),
+        ]
       : []),
     ...(keyed ? [errorAnswer(422, 'The Idempotency-Key came with another request.')] : []),
     errorAnswer(503, 'Not now. The exception tells why; nothing is said that is not known.'),
@@ -77,7 +83,9 @@ export function Documented(about: Documentation): MethodDecorator {
     ApiHeader({
       name: 'X-CS-Position',
       required: false,
-      description: 'What the caller has seen; the answer is not older.',
+      description: 'What the caller has seen; the answer is not older. Not a position, or beyond the log: 400.',
+      schema: { type: 'string', pattern: position },
+      example: 's3:1234,c:41',
     }),
     ApiHeader({
       name: 'X-Correlation-Id',
@@ -91,6 +99,7 @@ export function Documented(about: Documentation): MethodDecorator {
             required: false,
             description:
               '1 to 255 printable characters. A repeat gets the first answer, on any process: 24 hours long, for a start as long as the service exists. Another request with the key of the same service: 422.',
+            schema: { type: 'string', pattern: '^[ -~]{1,255}$' },
           }),
         ]
       : []),
@@ -126,8 +135,14 @@ export const extensions: ApiQueryOptions = {
     'that name. None is shown by default.',
 };
 
+const MOST_COUNTED = 999_999_999;
+
 export const paging: readonly ApiQueryOptions[] = [
-  { name: 'limit', type: Number, description: 'At most so many, the newest ones; without it all.' },
+  {
+    name: 'limit',
+    schema: { type: 'integer', minimum: 1, maximum: MOST_COUNTED },
+    description: 'At most so many, the newest ones; without it all.',
+  },
   {
     name: 'page',
     type: String,
@@ -142,7 +157,9 @@ export const typesAsked = (name: string): ApiQueryOptions => ({
     'Only these types, separated by commas or given several times: by DBID, name, display name or the last known name of a value that is gone; what is not mapped, as text.',
 });
 
+const time = { type: 'string' as const, format: 'date-time' };
+
 export const startedBetween: readonly ApiQueryOptions[] = [
-  { name: 'started_from', type: String, description: 'Started at this time or later.' },
-  { name: 'started_to', type: String, description: 'Started before this time.' },
+  { name: 'started_from', schema: time, description: 'Started at this time or later.' },
+  { name: 'started_to', schema: time, description: 'Started before this time.' },
 ];

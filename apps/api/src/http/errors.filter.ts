@@ -46,7 +46,8 @@ export class ErrorsFilter implements ExceptionFilter {
     void reply.status(answer.status).headers(answer.headers).header('Content-Type', contentType).send(body);
   }
 
-  private answerUnrouted(request: FastifyRequest, reply: FastifyReply): void {
+  /** No route has this path and method: 404, or 405 with what is allowed (contract 0.3, 30). */
+  answerUnrouted(request: FastifyRequest, reply: FastifyReply): void {
     const allowed = this.routes.allowed(request.url);
     const Allow = allowed.join(', ');
     if (allowed.length === 0) {

@@ -93,6 +93,17 @@ describe('a path', () => {
     expect(exceptionOf(answer)).toBe('MethodNotAllowedException');
     expect(exceptionOf(await api.request('GET', 'services_composite'))).toBe('NotFoundException');
   });
+
+  it.each<[string, Record<string, string>]>([
+    ['PATCH', { 'x-cs-position': 'garbage' }],
+    ['TRACE', { contactcenterid: 'other' }],
+    ['QUERY', {}],
+    ['PUT', { 'content-encoding': 'gzip' }],
+  ])('says of %s with %j that the method is wrong, not the headers', async (method, headers) => {
+    const answer = await api.request(method, 'services/anonymous/some', { headers });
+    expect({ status: answer.statusCode, allow: answer.headers.allow }).toEqual({ status: 405, allow: 'GET, HEAD' });
+    expect((await api.request(method, 'nowhere', { headers })).statusCode).toBe(404);
+  });
 });
 
 describe('an error', () => {

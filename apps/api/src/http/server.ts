@@ -69,6 +69,8 @@ export function createServer(options: ServerOptions): {
     try {
       refuseNoHost(request);
       refuseEmptySegments(request.url);
+      // What is wrong with path or method is said before what is wrong with headers and body: those belong to a route.
+      if (request.is404) return errors.answerUnrouted(request, reply);
       if (!operations.test(request.url)) request.sent.read();
       done();
     } catch (error) {
@@ -117,18 +119,18 @@ function readBodiesAsBytes(server: FastifyInstance, maxBodyBytes: number): void 
       request.sentType = type;
       delete request.raw.headers['content-type'];
     }
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') {
-      return done(new Refused('not-json', `The content encoding ${encoding.slice(0, 60)} is not known here`));
-    }
     done();
   });
   server.removeAllContentTypeParsers();
   server.addContentTypeParser(
     '*',
     { parseAs: 'buffer', bodyLimit: maxBodyBytes },
-    (request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body: SentBody) => void) => {
+    (request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body?: SentBody) => void) => {
       const { sentType: contentType } = request;
+      const encoding = request.headers['content-encoding'] ?? 'identity';
+      if (encoding !== 'identity') {
+        return done(new Refused('not-json', `The content encoding ${encoding.slice(0, 60)} is not known here`));
+      }
       done(null, { bytes, ...(contentType !== undefined && { contentType }) });
     },
   );
