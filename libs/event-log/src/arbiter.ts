@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { streamKey, type Head, type NewRecord, type RecordedEvent } from '#events';
 import type { Clock } from './clock.js';
 import {
@@ -86,7 +85,8 @@ export class Arbiter extends EventLog {
   private readonly writer: Writer;
   private readonly places: Place[];
   private readonly waiting = new Map<string, Set<Waiting>>();
-  private readonly passed = new LRUCache<string, readonly Passed[]>({ max: PASSED_STREAMS });
+  /** The stream whose last record is oldest comes first. */
+  private readonly passed = new Map<string, readonly Passed[]>();
   private readonly fences = new Set<{
     partition: number;
     epoch: number;
@@ -310,11 +310,18 @@ export class Arbiter extends EventLog {
     });
   }
 
+  private remember(key: string, { type, version, epoch, recordedAt, lifetime }: RecordedEvent, ofFence: number): void {
+    const passed = { record: { type, version, epoch, recordedAt, ...(lifetime && { lifetime }) }, epoch: ofFence };
+    const before = this.passed.get(key) ?? [];
+    this.passed.delete(key);
+    this.passed.set(key, [...before, passed].slice(-PASSED_RECORDS));
+    if (this.passed.size <= PASSED_STREAMS) return;
+    for (const oldest of this.passed.keys()) return void this.passed.delete(oldest);
+  }
+
   private judgeWaiting(record: LogRecord & { readonly kind: 'event' }, epoch: number): void {
     const key = streamKey(record);
-    const { type, version, epoch: ofRecord, recordedAt, lifetime } = record;
-    const passed = { record: { type, version, epoch: ofRecord, recordedAt, ...(lifetime && { lifetime }) }, epoch };
-    this.passed.set(key, [...(this.passed.get(key) ?? []), passed].slice(-PASSED_RECORDS));
+    this.remember(key, record, epoch);
     for (const waiting of this.waiting.get(key) ?? []) {
       const judgement = judge(record, waiting.head, epoch);
       const own = record.eventId === waiting.record.eventId;
