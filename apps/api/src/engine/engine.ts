@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { NewRecord } from '#events';
-import { RefusedStart, SystemClock, type Clock, type EventLog, type Verdict } from '#event-log';
-import { decideMetadata } from '#domain';
+import { SystemClock, type Clock, type EventLog, type Verdict } from '#event-log';
 import { Readiness, metricsText, retryUntilUp, type Logger } from '#operations';
 import { ApiOptions } from '../api.options.js';
 import { CommandPath } from '../services/command-path.js';
@@ -12,11 +11,8 @@ import { QueryPath } from '../services/query-path.js';
 import { RecentStreams } from '../services/recent-streams.js';
 import { Unavailable } from '../services/unavailable.js';
 import { lifetimeOf } from '../services/lifetimes.js';
-import { ControlLog, metadataStream } from '../control/control-log.js';
 import { MetadataPath } from '../control/metadata-path.js';
-import { Gate } from '../server-mode/gate.js';
-import { ModeSwitch } from '../server-mode/mode-switch.js';
-import { ProcessLease } from '../server-mode/process-lease.js';
+import { joinServer, type Joined } from '../server-mode/join-server.js';
 import { initialMetadata } from '../metadata/initial-metadata.js';
 import { Instruments } from './instruments.js';
 import type { Backend, BackendHooks } from './backend.js';
@@ -25,16 +21,12 @@ import { ProjectorProgress } from './projector-progress.js';
 export const LOGGER = Symbol('logger');
 
 /** What handlers work with once log and read model are there. */
-export interface Running {
+export interface Running extends Joined {
   readonly commands: CommandPath;
   readonly composites: CompositePath;
   readonly queries: QueryPath;
   readonly streams: RecentStreams;
   readonly metadata: MetadataPath;
-  readonly control: ControlLog;
-  readonly gate: Gate;
-  readonly modeSwitch: ModeSwitch;
-  readonly lease: ProcessLease;
   readonly backend: Backend;
   readonly progress: ProjectorProgress;
 }
@@ -159,9 +151,10 @@ export class Engine {
       this.instruments.read(record, epoch);
       backend.committed?.();
     });
+    const joined = await this.joinServer(backend, clock);
+    // Nothing fails from here on that would leave it looking.
     await progress.start();
     this.watchLag(log, progress);
-    const { control, lease, gate, modeSwitch } = await this.joinServer(backend, clock);
     const { refuseWhenBehind } = progress;
     const commands = new CommandPath({
       log,
@@ -183,57 +176,28 @@ export class Engine {
       defaultLifetime,
       newPartId: (serviceId) => ids.part(serviceId),
     });
-    const metadata = new MetadataPath(control, clock);
-    return { commands, composites, queries, streams, metadata, control, gate, modeSwitch, lease, backend, progress };
+    const metadata = new MetadataPath(joined.control, clock);
+    return { ...joined, commands, composites, queries, streams, metadata, backend, progress };
   }
 
-  /**
-   * Makes this process one that a switch of the mode waits for, and learns mode and metadata. In this order: a switch
-   * that begins after the lease waits for this process, one that began before is seen.
-   */
-  private async joinServer(backend: Backend, clock: Clock) {
-    const { log, presence } = backend;
-    const { options } = this;
-    const control = new ControlLog(backend.control, randomUUID, (error) => this.end(error));
-    const lease = new ProcessLease(presence, clock, {
+  private async joinServer({ log, control, presence }: Backend, clock: Clock): Promise<Joined> {
+    const { options, instruments, logger } = this;
+    const joined = await joinServer({
+      control,
+      data: log,
+      presence,
+      clock,
+      tenant: options.tenant,
+      initialMetadata: () => initialMetadata(options),
       leaseMs: options.leaseMs,
-      onRegained: () => control.barrier(),
+      drainMs: { production: options.modeSchemaDrainTimeoutMs, maintenance: options.modeDataDrainTimeoutMs },
+      newId: randomUUID,
+      observer: instruments.modeSwitch(logger),
       onRenewal: (error) => this.renewed(error),
+      onFatal: (error) => this.end(error),
     });
-    await lease.start();
-    try {
-      const epochs = Array.from({ length: log.partitions }, (_, partition) => log.tail(partition).epoch);
-      await control.follow();
-      refuseForgottenEpochs(epochs, control);
-      await this.initialize(control);
-      const gate = new Gate(control, lease, clock);
-      const modeSwitch = new ModeSwitch({
-        control,
-        data: [log],
-        gate,
-        presence,
-        clock,
-        drainMs: { production: options.modeSchemaDrainTimeoutMs, maintenance: options.modeDataDrainTimeoutMs },
-        observer: this.instruments.modeSwitch(this.logger),
-      });
-      this.instruments.watchMode(() => control.serverMode);
-      modeSwitch.start();
-      return { control, lease, gate, modeSwitch };
-    } catch (error) {
-      await lease.stop();
-      throw error;
-    }
-  }
-
-  /** The first process of a new installation records its metadata; of several that start at once one does. */
-  private async initialize(control: ControlLog): Promise<void> {
-    const { tenant } = this.options;
-    while (control.head(metadataStream(tenant)).version === 0) {
-      const { event } = decideMetadata(initialMetadata(this.options), control.metadata(tenant));
-      if (!event) return;
-      // It changes nothing that a mode protects: nobody has used the metadata yet.
-      await control.append(metadataStream(tenant), event, { epoch: control.epoch, correlationId: randomUUID() });
-    }
+    instruments.watchMode(() => joined.control.serverMode);
+    return joined;
   }
 
   private renewed(error: unknown): void {
@@ -273,16 +237,4 @@ export class Engine {
     this.logger.fatal({ error }, 'the tail of the event log cannot go on');
     process.exit(1);
   }
-}
-
-/** Each fence belongs to a switch that the control log knows of: otherwise this is another control log, or it has lost its end. */
-function refuseForgottenEpochs(epochs: readonly number[], control: ControlLog): void {
-  const { epoch, switching } = control.serverMode;
-  const known = switching?.epoch ?? epoch;
-  epochs.forEach((found, partition) => {
-    if (found <= known) return;
-    throw new RefusedStart(
-      `partition ${partition} of the services log is in epoch ${found}, the control log knows ${known}: it has lost records`,
-    );
-  });
 }

@@ -29,21 +29,33 @@ export interface ModeSwitchParts {
   readonly clock: Clock;
   /** For how long calls in flight are waited for before a switch to this mode, ms. */
   readonly drainMs: Readonly<Record<Mode, number>>;
+  readonly times?: SwitchTimes;
   readonly observer: SwitchObserver;
 }
 
 type SwitchContext = Pick<RequestContext, 'admitted' | 'correlationId' | 'idempotency'>;
 
-/** How often the process that completes a switch looks who is still waited for, ms. */
-const FINISHER_LOOKS_MS = 100;
-/** How often the others look whether that process is still alive, ms. */
-const OTHERS_LOOK_MS = 1_000;
-/** After the drain's limit, the time for everybody's word to arrive, ms. */
-const DRAIN_GRACE_MS = 2_000;
-/** After everybody has drained, the longest that a caller waits for the fences, ms. */
-const FENCE_PATIENCE_MS = 30_000;
-/** After the drain's limit, the time for the process that asked to complete the switch; then every process tries. */
-const FINISHER_PATIENCE_MS = 10_000;
+/** What a switch waits for, and for how long; ms. */
+export interface SwitchTimes {
+  /** How often the process that completes a switch looks who is still waited for. */
+  readonly finisherLooksMs: number;
+  /** How often the others look whether that process is still alive. */
+  readonly othersLookMs: number;
+  /** After the drain's limit, the time for everybody's word to arrive. */
+  readonly drainGraceMs: number;
+  /** After that, the time for the process that asked to complete the switch; then every process tries. */
+  readonly finisherPatienceMs: number;
+  /** After everybody has drained, the longest that a caller waits for the fences. */
+  readonly fencePatienceMs: number;
+}
+
+const defaultTimes: SwitchTimes = {
+  finisherLooksMs: 100,
+  othersLookMs: 1_000,
+  drainGraceMs: 2_000,
+  finisherPatienceMs: 10_000,
+  fencePatienceMs: 30_000,
+};
 
 /**
  * One process's part in switching the mode (design 4, ADR 011): it closes its gate, lets its calls end and says so; the
@@ -57,8 +69,11 @@ export class ModeSwitch {
   private endPause: () => void = () => undefined;
   private unwatch: () => void = () => undefined;
   private working: Promise<void> = Promise.resolve();
+  private readonly times: SwitchTimes;
 
-  constructor(private readonly parts: ModeSwitchParts) {}
+  constructor(private readonly parts: ModeSwitchParts) {
+    this.times = parts.times ?? defaultTimes;
+  }
 
   /** Takes part in every switch from now on, and in the one that is under way. */
   start(): void {
@@ -75,8 +90,8 @@ export class ModeSwitch {
 
   /**
    * Resolves with the position from which on the mode is in force: from then on no event of the other kind can become
-   * valid. Throws `Refused` (no profile schema), `Rejected` (the key came with another request), `Unavailable`; a switch that has begun is completed by others also
-   * when this process dies or the caller goes away.
+   * valid. Throws `Refused` (no profile schema), `Rejected` (the key came with another request), `Unavailable`; a switch
+   * that has begun is completed by others also when this process dies or the caller goes away.
    */
   to(target: Mode, { admitted: { epoch }, correlationId, idempotency }: SwitchContext): Promise<number> {
     return truthfully(async () => {
@@ -93,7 +108,8 @@ export class ModeSwitch {
       const about = { epoch, correlationId, ...(idempotency && { idempotency }) };
       const verdict = await control.append(modeStream, event, about);
       if (verdict.outcome === 'void') throw switchingNow();
-      return this.completed(event.data.epoch, this.parts.drainMs[target] + DRAIN_GRACE_MS + FENCE_PATIENCE_MS);
+      const { drainGraceMs, fencePatienceMs } = this.times;
+      return this.completed(event.data.epoch, this.parts.drainMs[target] + drainGraceMs + fencePatienceMs);
     });
   }
 
@@ -142,7 +158,7 @@ export class ModeSwitch {
       .append(modeStream, event, { epoch, correlationId: correlationOf(epoch) })
       .catch((error: unknown) => {
         observer.failed(epoch, error);
-        return clock.sleep(OTHERS_LOOK_MS);
+        return clock.sleep(this.times.othersLookMs);
       })
       .finally(() => {
         this.isClosing = false;
@@ -191,13 +207,12 @@ export class ModeSwitch {
     const live = (await presence.live()).map(({ process }) => process);
     const { switching } = control.serverMode;
     if (switching?.epoch !== begun.epoch) return;
-    const overdueMs = control.now() - switching.since - drainMs - DRAIN_GRACE_MS;
+    const overdueMs = control.now() - switching.since - drainMs - this.times.drainGraceMs;
     // One that lives may still be cut off from a partition that others reach.
-    if (finisherOf(switching, live) !== this.process && overdueMs <= FINISHER_PATIENCE_MS) return;
+    if (finisherOf(switching, live) !== this.process && overdueMs <= this.times.finisherPatienceMs) return;
     const missing = live.filter((process) => !switching.drained.has(process));
-    const isTimeUp = overdueMs > 0;
     // Once the control log is fenced somebody has waited already, and nobody can say any more that it has drained.
-    if (missing.length > 0 && !isTimeUp && control.epoch < begun.epoch) return;
+    if (missing.length > 0 && overdueMs <= 0 && control.epoch < begun.epoch) return;
     observer.finishing(begun.epoch, switching.drained.size, missing);
     await this.complete(switching);
   }
@@ -226,7 +241,7 @@ export class ModeSwitch {
         resolve();
       };
       this.endPause = end;
-      const cancel = clock.after(isFinisher ? FINISHER_LOOKS_MS : OTHERS_LOOK_MS, end);
+      const cancel = clock.after(isFinisher ? this.times.finisherLooksMs : this.times.othersLookMs, end);
       const unwatch = control.watch(() => {
         if (isFinisher || !this.isUnderWay(switching)) end();
       });
