@@ -149,6 +149,30 @@ describe('an error', () => {
     expect(await raw(port, absolute)).toMatch(new RegExp(`^HTTP/1.1 200 [^]*"service_id":"${id}"`));
   });
 
+  it('is never said in the place of an answer that is owed', async () => {
+    const { port } = api.api.app.getHttpServer().address() as AddressInfo;
+    const start = (customer_id: string): string => {
+      const body = JSON.stringify({ customer_id });
+      return `POST /genesys/1/cs/services/start HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    };
+    const customers = [newCustomer(), newCustomer()];
+    const answered = await raw(port, `${customers.map(start).join('')}nonsense\r\n\r\n`);
+    expect(answered.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 201']);
+    const ids = answered.match(/(?<="service_id":")[^"]+/g);
+    const found = customers.map((customer) => api.request('GET', `customers/${customer}/services`));
+    expect((await Promise.all(found)).flatMap((list) => list.json<{ service_id: string }[]>())).toEqual(
+      ids?.map((service_id) => expect.objectContaining({ service_id }) as object),
+    );
+    const broken = `POST /genesys/1/cs/services/start HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`;
+    expect(await raw(port, broken)).toMatch(/^HTTP\/1.1 400 /);
+  });
+
+  it('of a compressed body says that it is not known here', async () => {
+    const headers = { 'content-encoding': 'gzip' };
+    expect((await api.request('POST', 'services/start', { payload: '\u001f', headers })).statusCode).toBe(415);
+    expect((await api.request('GET', 'server/status', { headers })).statusCode).toBe(200);
+  });
+
   it('says where in the log a refusal stands', async () => {
     const id = await started({ customer_id: newCustomer() });
     await post(`services/${id}/end`, {});

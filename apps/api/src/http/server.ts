@@ -44,6 +44,7 @@ export function createServer(options: ServerOptions): {
   const { prefixes, maxBodyBytes, log } = options;
   const routes = new Routes();
   const errors = new ErrorsFilter(routes, options.unknownIdStatus, prefixes, log);
+  const unanswered = new Unanswered();
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: LONGEST_PARAMETER, querystringParser: () => ({}) },
@@ -54,10 +55,13 @@ export function createServer(options: ServerOptions): {
     rewriteUrl: ({ url = '/' }) => withBase(withoutOrigin(url), prefixes),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       errors.answer(error, request, reply),
-    clientErrorHandler: answerUnparsable,
+    clientErrorHandler: (error: NodeJS.ErrnoException, socket: Socket) => {
+      unanswered.afterThose(socket, (others) => answerUnparsable(error, socket, others));
+    },
   });
   const server: FastifyInstance = adapter.getInstance();
   server.server.on('checkExpectation', refuseExpectation);
+  server.server.on('request', unanswered.add);
   server.decorateRequest('sentType');
   readBodiesAsBytes(server, maxBodyBytes);
   server.addHook('onRoute', ({ method, url }) => {
@@ -180,9 +184,39 @@ const clientErrorStatus: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Node could not read the request at all: no Fastify request exists, the answer is written to the socket. */
-function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
+/**
+ * By connection, the answers to requests that came whole. What comes behind them and cannot be read must not be answered
+ * in their place: their callers would take a refusal for the outcome of what is being done (contract 0.3, 9).
+ */
+class Unanswered {
+  private readonly owed = new WeakMap<Socket, Set<ServerResponse>>();
+  private readonly broken = new WeakSet<Socket>();
+
+  readonly add = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    const owed = this.owed.get(socket) ?? new Set();
+    this.owed.set(socket, owed.add(response));
+    response.once('close', () => owed.delete(response));
+  };
+
+  /** Node reports a connection that it cannot read each time that something comes; `act` is called once, after the answers. */
+  afterThose(socket: Socket, act: (others: boolean) => void): void {
+    if (this.broken.has(socket)) return;
+    this.broken.add(socket);
+    const whole = [...(this.owed.get(socket) ?? [])].filter(({ req }) => req.complete);
+    if (whole.length === 0) return act(false);
+    // They are answered in the order of the requests.
+    whole.at(-1)?.once('close', () => act(true));
+  }
+}
+
+/**
+ * Node could not read the request at all: no Fastify request exists, the answer is written to the socket. Behind other
+ * answers the connection only ends.
+ */
+function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket, behindOthers: boolean): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (behindOthers) return void socket.destroySoon();
   const status = clientErrorStatus[error.code ?? ''] ?? 400;
   const reason = STATUS_CODES[status] ?? 'Bad Request';
   const refusal = Object.assign(new Error(`The request cannot be read: ${reason}`), { statusCode: status });
