@@ -51,6 +51,7 @@ const HOST = '127.0.0.1';
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const REQUIRED_JAVA = 17;
 const READY_WITHIN_MS = 90_000;
+const PORT_CLOSED_WITHIN_MS = 5_000;
 const STOPPED_WITHIN_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
 const POLL_MS = 50;
@@ -142,6 +143,16 @@ const isFree = (port) =>
     server.listen(port, HOST, () => server.close(() => resolve(true)));
   });
 
+/** A broker that was killed a moment ago may still be closing its sockets; whoever knows its port expects it there again. */
+async function becomesFree(port) {
+  const deadline = Date.now() + PORT_CLOSED_WITHIN_MS;
+  while (!(await isFree(port))) {
+    if (Date.now() > deadline) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
 /**
  * A free port below the range from which the system takes the local ports of outgoing connections: a client that
  * reconnects to a stopped broker could otherwise be given the broker's own port.
@@ -165,7 +176,7 @@ async function choosePorts(name, wanted, remembered = {}, proxyPort = 0) {
     if (portName === 'client' && wanted !== undefined) ports.client = wanted;
     else
       ports[portName] =
-        last !== undefined && (await isFree(last)) ? last : await freePort([proxyPort, ...Object.values(ports)]);
+        last !== undefined && (await becomesFree(last)) ? last : await freePort([proxyPort, ...Object.values(ports)]);
   }
   return ports;
 }

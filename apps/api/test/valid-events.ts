@@ -1,15 +1,17 @@
 import {
   isClaimEvent,
   open,
+  openControl,
   streamKey,
   unwritten,
   advance,
+  type ControlEvent,
   type DomainEvent,
   type Head,
   type RecordedEvent,
 } from '#events';
 import { judge, type LogRecord } from '#event-log';
-import { KafkaLogTransport } from '#event-log/kafka';
+import { KafkaLogTransport, type KafkaLogTransportOptions } from '#event-log/kafka';
 import type { Place } from './processes.js';
 
 export interface ValidEvent {
@@ -17,10 +19,22 @@ export interface ValidEvent {
   readonly event: DomainEvent;
 }
 
-/** The whole log of a place as every reader counts it, read by a process of our own. */
+/** The whole services log of a place as every reader counts it, read by a process of our own. */
 export async function readLog(place: Place): Promise<{ valid: readonly ValidEvent[]; records: readonly LogRecord[] }> {
+  const records = await readRecords(place, 'services');
+  return { valid: validEvents(records), records };
+}
+
+/** Everything in one log of a place up to its end of now. */
+export async function readRecords(place: Place, log: 'services' | 'control'): Promise<readonly LogRecord[]> {
   const { topicPrefix, partitions } = place;
-  const transport = await KafkaLogTransport.connect({ brokers: [process.env.CS_TEST_KAFKA!], topicPrefix, partitions });
+  const brokers = [process.env.CS_TEST_KAFKA!];
+  const transport = await KafkaLogTransport.connect({
+    brokers,
+    topicPrefix,
+    partitions,
+    log,
+  } as KafkaLogTransportOptions);
   try {
     const ends = await transport.ends();
     const records: LogRecord[] = [];
@@ -40,24 +54,34 @@ export async function readLog(place: Place): Promise<{ valid: readonly ValidEven
     });
     if (missing.size === 0) done();
     await complete;
-    return { valid: fold(records), records };
+    return records;
   } finally {
     await transport.close();
   }
 }
 
-function fold(records: readonly LogRecord[]): ValidEvent[] {
+/** What counts of the records of a services log. */
+export const validEvents = (records: readonly LogRecord[]): readonly ValidEvent[] =>
+  validRecords(records).map((record) => ({ record, event: open(record).event }));
+
+/** What counts of the records of a control log. */
+export const validControlEvents = (
+  records: readonly LogRecord[],
+): readonly { readonly record: RecordedEvent; readonly event: ControlEvent }[] =>
+  validRecords(records).map((record) => ({ record, event: openControl(record).event }));
+
+function validRecords(records: readonly LogRecord[]): readonly RecordedEvent[] {
   const heads = new Map<string, Head>();
   const epochs = new Map<number, number>();
-  return records.flatMap((record): ValidEvent[] => {
+  return records.filter((record): record is RecordedEvent => {
     const epoch = epochs.get(record.partition) ?? 0;
     if (record.kind === 'fence') epochs.set(record.partition, Math.max(epoch, record.epoch));
-    if (record.kind !== 'event') return [];
+    if (record.kind !== 'event') return false;
     const key = streamKey(record);
     const head = heads.get(key) ?? unwritten;
-    if (!judge(record, head, epoch).valid) return [];
+    if (!judge(record, head, epoch).valid) return false;
     heads.set(key, advance(head, record));
-    return [{ record, event: open(record).event }];
+    return true;
   });
 }
 
