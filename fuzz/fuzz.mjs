@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, install } from '../scripts/prepare.mjs';
+import { fuzzBytes } from './bytes.mjs';
 import { NoSchemathesis, prepareSchemathesis, runSchemathesis } from './property.mjs';
 import { converse, startServer } from './server.mjs';
 
@@ -97,6 +98,33 @@ async function fuzzProperties(python, server, known) {
   console.log(`suite: Fuzz, cases: ${operations}`);
 }
 
+const BYTES_SHARE = 0.4;
+const BYTES_ROUNDS = 5;
+/** What the first rounds need to fill caches is not counted. */
+const WARM_ROUNDS = 2;
+const MOST_GROWTH_MIB = 64;
+
+/** @param {import('./server.mjs').Server} server @param {import('./server.mjs').Known} known */
+async function fuzzWithBytes(server, known) {
+  const document = await server.call('openapi.json');
+  /** @type {number[]} */
+  const resident = [];
+  const violations = [];
+  let sent = 0;
+  for (let round = 0; round < BYTES_ROUNDS; round++) {
+    const about = { server, known, document, seed: seed + round, seconds: (seconds * BYTES_SHARE) / BYTES_ROUNDS };
+    const { exchanges, statuses, violations: found } = await fuzzBytes(about);
+    resident.push(server.residentMib);
+    violations.push(...found);
+    sent += exchanges;
+    console.log(`     round ${round + 1}: ${statuses.map(([status, times]) => `${times} of ${status}`).join(', ')}`);
+  }
+  report(`${sent} connections with what is hardly a request`, violations);
+  const growth = Math.max(...resident.slice(WARM_ROUNDS)) - Math.max(...resident.slice(0, WARM_ROUNDS));
+  const memory = `resident after each round: ${resident.join(', ')} MiB`;
+  report(memory, growth > MOST_GROWTH_MIB ? [`it grew by ${growth} MiB`] : []);
+}
+
 const folder = mkdtempSync(path.join(os.tmpdir(), 'context-services-fuzz-'));
 /** @type {import('./server.mjs').Server | undefined} */
 let server;
@@ -116,6 +144,7 @@ try {
   server = await startServer(folder);
   const known = await converse(server);
   if (python !== undefined) await fuzzProperties(python, server, known);
+  await fuzzWithBytes(server, known);
   report('the server lives and is ready', (await server.isReady()) ? [] : [server.output]);
   report('nothing in its log that nobody foresaw', server.complaints.slice(0, 10));
   const ended = await server.stop();
