@@ -111,13 +111,20 @@ describeOn('distributed', 'the mode of three processes', () => {
     return answer;
   }
 
-  /** Switches by this process, and returns how long the answer took, ms. */
-  async function switchTo(to: Mode, api: Program): Promise<number> {
-    const began = performance.now();
-    const answer = await requestMode(api, to);
-    expect(answer?.body).toEqual({ 'server changed': to });
+  /**
+   * Switches by one of these processes, asked at once, and returns how long the answer took, ms. Who is refused asks
+   * again: on a machine that is very busy a process can be late with its lease.
+   */
+  async function switchTo(to: Mode, ...apis: Program[]): Promise<number> {
+    let ms = 0;
+    await until(`the mode is ${to}`, async () => {
+      const began = performance.now();
+      const answers = await Promise.all(apis.map((api) => requestMode(api, to)));
+      ms = performance.now() - began;
+      return answers.some((answer) => answer?.status === 200);
+    });
     mode = to;
-    return performance.now() - began;
+    return ms;
   }
 
   /** What the process says of itself; undefined while its gate is closed. */
@@ -142,7 +149,7 @@ describeOn('distributed', 'the mode of three processes', () => {
     await until(`all are in ${expected}`, () => areIn(expected, apis));
     mode = expected;
     if (mode === 'maintenance') await expectNoData(apis);
-    else expect(await Promise.all(apis.map(serves))).toEqual(apis.map(() => true));
+    else await until('all serve', async () => (await Promise.all(apis.map(serves))).every(Boolean));
   }
 
   const holdAt = ({ topic, text }: Step) => proxy.hold(`${place.topicPrefix}.${topic}`, text);
@@ -174,11 +181,7 @@ describeOn('distributed', 'the mode of three processes', () => {
         );
         const target = otherThan(mode);
         const asking = [...apis].sort(() => random.fraction() - 0.5).slice(0, random.chance(TWO_AT_ONCE) ? 2 : 1);
-        const began = performance.now();
-        const answers = await Promise.all(asking.map((api) => requestMode(api, target)));
-        durations.push(performance.now() - began);
-        expect(answers.map((answer) => answer?.status)).toContain(200);
-        mode = target;
+        durations.push(await switchTo(target, ...asking));
         traffic.switched();
         if (mode === 'maintenance') await expectNoData(apis);
       }
@@ -237,7 +240,7 @@ describeOn('distributed', 'the mode of three processes', () => {
         await held.reached;
         // It has been let in, and waits for a marker behind the record that is kept back.
         const read = readService(one);
-        expect(await modeOf(one)).toBe('production');
+        await until('it has', async () => (await modeOf(one)) === 'production');
         one.signal('SIGSTOP');
         // These wait in the socket.
         const queuedAnswers = [askLate(queued), readService(one)];
@@ -265,7 +268,7 @@ describeOn('distributed', 'the mode of three processes', () => {
       traffic.switched();
       const before = traffic.changed;
       await until('changes are accepted', () => traffic.changed >= before + CHANGES_BETWEEN_SWITCHES);
-      expect(await serves(one)).toBe(true);
+      await until('it serves', () => serves(one));
     } finally {
       one.signal('SIGCONT');
       await traffic.end();
@@ -393,7 +396,7 @@ describeOn('distributed', 'the mode of three processes', () => {
         'GET',
         kind === 'read' ? `services/${id}` : 'server/status',
       );
-    expect((await read())?.status).toBe(200);
+    await until('it is shown', async () => (await read())?.status === 200);
     proxy.unplug();
     const cutAt = Date.now();
     let lastServedAt = cutAt;
