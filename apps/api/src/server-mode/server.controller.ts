@@ -68,7 +68,13 @@ export class ServerController {
     body: {
       type: 'object',
       required: ['mode'],
-      properties: { mode: { type: 'string', description: '`production` or `maintenance`, in any letter case.' } },
+      properties: {
+        mode: {
+          type: 'string',
+          example: 'maintenance',
+          description: '`production` or `maintenance`, in any letter case.',
+        },
+      },
     },
     changes: true,
   })
