@@ -243,7 +243,9 @@ describe('The checker of the fault suite', () => {
       'a key that comes with something else',
       (story) => {
         story.ask(note, (id) => at(story.record(id, noted, 4, { idempotency: keyed('k') }), 200), { key: 'k' });
-        story.ask({ ...note, value: 2 }, () => ({ status: 422 }), { key: 'k' });
+        story.ask({ kind: 'replace', service_id: stream, name: 'Notes', value: 2 }, () => ({ status: 422 }), {
+          key: 'k',
+        });
       },
     ],
     [
@@ -382,6 +384,15 @@ describe('The checker of the fault suite', () => {
           { key: 'k' },
         );
         story.ask(ask, () => at(first!, 201, { state_id: 'c' }), { key: 'k', request: 'c3' });
+      },
+    ],
+    [
+      'a key that is accepted with something else',
+      keys,
+      (story) => {
+        story.ask(note, (id) => at(story.record(id, noted, 4, { idempotency: keyed('k') }), 200), { key: 'k' });
+        const other: Ask = { kind: 'replace', service_id: stream, name: 'Notes', value: 2 };
+        story.ask(other, (id) => at(story.record(id, noted, 5, { idempotency: keyed('k') }), 200), { key: 'k' });
       },
     ],
     ['an event that nobody asked for', askedFor, (story) => void story.record('nobody', noted, 4)],

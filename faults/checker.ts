@@ -105,10 +105,11 @@ class Checker {
           this.fail(rule, `nobody asked for ${named(record)}`, { streams: [record] });
       }
     }
+    for (const stream of this.truth.streams.values()) this.oneRequestPerKey(stream);
     for (const what of this.truth.impossible) this.fail(rule, `the protocol cannot have written it: ${what}`);
     for (const call of this.evidence.calls) {
       for (const [partition, offset] of servicesIn(call.answer?.position)) {
-        const end = this.partitions[partition]?.length ?? 0;
+        const end = (this.partitions[partition]?.at(-1)?.offset ?? -1) + 1;
         if (offset >= end)
           this.fail(rule, `${call.id} was answered at s${partition}:${offset}, the log ends at ${end}`, {
             calls: [call],
@@ -240,6 +241,23 @@ class Checker {
       answer!.status === answered[0]!.answer!.status && isDeepStrictEqual(answer!.body, answered[0]!.answer!.body);
     if (key !== undefined && !answered.every(isSame))
       this.fail(rule, `${request} was given several answers`, { calls: attempts });
+  }
+
+  /** What one key has recorded in one stream. */
+  private oneRequestPerKey(stream: StreamHistory): void {
+    const byKey = new Map<string, Call>();
+    for (const { record } of stream.steps) {
+      const call = this.byId.get(record.correlationId);
+      const key = record.idempotency?.key;
+      // A composite start is recorded in parts, by whoever finds it unfinished.
+      if (!call || key === undefined || call.ask.kind === 'composite') continue;
+      const other = byKey.get(key);
+      byKey.set(key, call);
+      if (other && other.request !== call.request)
+        this.fail('requests with one key have one effect and one answer', `${other.id} and ${call.id} have one key`, {
+          calls: [other, call],
+        });
+    }
   }
 
   private eventsOf(attempts: readonly Call[]): readonly Step[] {

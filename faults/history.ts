@@ -15,7 +15,7 @@ export interface OwnerAsked {
 
 /** What somebody asks the system; what is not said here does not matter to any rule. */
 export type Ask =
-  | ({ readonly kind: 'start' } & OwnerAsked)
+  | ({ readonly kind: 'start'; readonly ttl?: number } & OwnerAsked)
   | { readonly kind: 'associate'; readonly service_id: string; readonly customer_id: string }
   | { readonly kind: 'end'; readonly service_id: string }
   | { readonly kind: 'delete'; readonly service_id: string }

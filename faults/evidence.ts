@@ -1,0 +1,187 @@
+import path from 'node:path';
+import { DatabaseSync } from '@photostructure/sqlite';
+import cassandra from 'cassandra-driver';
+import type { LogRecord } from '#event-log';
+import { EmbeddedLogReader } from '#event-log/embedded';
+import { KafkaLogTransport } from '#event-log/kafka';
+import type { ListEntry, Owner, ReadModel, StreamId, StreamRow } from '#read-model';
+import { CassandraReadModel } from '#read-model/cassandra';
+import { EmbeddedReadModel } from '#read-model/embedded';
+import { until, type Place } from '../apps/api/test/processes.js';
+
+const ROWS_AT_ONCE = 32;
+const PROJECTED_WITHIN_MS = 60_000;
+
+/** What is in the logs and in the read model. */
+export interface Stored {
+  readonly services: readonly LogRecord[];
+  readonly control: readonly LogRecord[];
+  readonly rows: readonly StreamRow[];
+  readonly entries: readonly ListEntry[];
+}
+
+/** Everything that a place holds, read by clients of our own, once the projector has come to the end of the log. */
+export async function readStored(place: Place): Promise<Stored> {
+  const readModel = await openReadModel(place);
+  try {
+    await projected(place, readModel);
+    const services = await readLog(place, 'services');
+    const control = await readLog(place, 'control');
+    const { ids, entries } = await scan(place);
+    const rows: StreamRow[] = [];
+    for (let from = 0; from < ids.length; from += ROWS_AT_ONCE) {
+      const some = await Promise.all(ids.slice(from, from + ROWS_AT_ONCE).map((id) => readModel.find(id)));
+      rows.push(...some.filter((row) => row !== undefined));
+    }
+    return { services, control, rows, entries };
+  } finally {
+    await readModel.close();
+  }
+}
+
+/** Resolves when every partition's checkpoint is at its end. */
+async function projected(place: Place, readModel: ReadModel): Promise<void> {
+  const log = await openLog(place, 'services');
+  try {
+    let told = '';
+    const isDone = async (): Promise<boolean> => {
+      const [ends, checkpoints] = [await log.ends(), await readModel.checkpoints()];
+      told = JSON.stringify({ ends, checkpoints });
+      return ends.every((end, number) => (checkpoints.find(({ partition }) => partition === number)?.next ?? 0) >= end);
+    };
+    await until('the projector is at the end of the log', isDone, PROJECTED_WITHIN_MS).catch((cause: unknown) => {
+      throw new Error(`the projector did not come to the end of the log: ${told}`, { cause });
+    });
+  } finally {
+    await log.close();
+  }
+}
+
+/** The log up to its end of now. */
+async function readLog(place: Place, name: 'services' | 'control'): Promise<readonly LogRecord[]> {
+  const log = await openLog(place, name);
+  try {
+    const ends = await log.ends();
+    const records: LogRecord[] = [];
+    const missing = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
+    await new Promise<void>((resolve, reject) => {
+      const take = (some: readonly LogRecord[]): void => {
+        for (const record of some) {
+          const end = ends[record.partition]!;
+          if (record.offset < end) records.push(record);
+          if (record.offset >= end - 1) missing.delete(record.partition);
+        }
+        if (missing.size === 0) resolve();
+      };
+      take([]);
+      follow(log, take, reject).catch(reject);
+    });
+    return records;
+  } finally {
+    await log.close();
+  }
+}
+
+async function follow(
+  log: KafkaLogTransport | EmbeddedLogReader,
+  take: (records: readonly LogRecord[]) => void,
+  onFatal: (error: Error) => void,
+): Promise<void> {
+  if (log instanceof KafkaLogTransport) {
+    const start = Array.from({ length: log.partitions }, (_, partition) => ({ partition, next: 0, epoch: 0 }));
+    await log.follow(start, take, onFatal);
+  } else {
+    await log.subscribe({
+      group: 'evidence',
+      checkpoint: async (partition) => ({ partition, next: 0, epoch: 0 }),
+      handle: async ({ records }) => take(records),
+      onFatal,
+    });
+  }
+}
+
+function openLog(place: Place, log: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
+  const { topicPrefix, partitions, directory, env } = place;
+  if (place.engine === 'embedded')
+    return EmbeddedLogReader.open({ directory: log === 'services' ? directory : path.join(directory, log) });
+  const kafka = { brokers: [env['CS_KAFKA_BROKERS']!], topicPrefix, partitions };
+  return log === 'services'
+    ? KafkaLogTransport.connect({ ...kafka, log })
+    : KafkaLogTransport.connect({ ...kafka, log });
+}
+
+function openReadModel({ engine, directory, env }: Place): Promise<ReadModel> {
+  if (engine === 'embedded') return EmbeddedReadModel.open({ directory, readOnly: true });
+  return CassandraReadModel.connect({
+    contactPoints: [env['CS_CASSANDRA_CONTACT_POINTS']!],
+    localDataCenter: 'datacenter1',
+    keyspace: env['CS_CASSANDRA_KEYSPACE']!,
+    replicationFactor: 1,
+  });
+}
+
+interface Scanned {
+  readonly ids: readonly StreamId[];
+  readonly entries: readonly ListEntry[];
+}
+
+/** Whatever is in the tables, also what nobody would look for. */
+const scan = (place: Place): Promise<Scanned> =>
+  place.engine === 'embedded' ? scanEmbedded(place) : scanCassandra(place);
+
+interface StoredEntry {
+  readonly tenant: string;
+  readonly owner_kind: Owner['kind'];
+  readonly owner: string;
+  readonly status: ListEntry['status'];
+  readonly started: number | bigint;
+  readonly recorded: number | bigint;
+  readonly service_id: string;
+  readonly service_type: string | null;
+}
+
+const entryOf = (row: StoredEntry): ListEntry => ({
+  owner: { tenant: row.tenant, kind: row.owner_kind, id: row.owner },
+  status: row.status,
+  started: Number(row.started),
+  recordedAt: Number(row.recorded),
+  service_id: row.service_id,
+  ...(row.service_type && { service_type: JSON.parse(row.service_type) as string | number }),
+});
+
+async function scanCassandra({ env }: Place): Promise<Scanned> {
+  const client = new cassandra.Client({
+    contactPoints: [env['CS_CASSANDRA_CONTACT_POINTS']!],
+    localDataCenter: 'datacenter1',
+    keyspace: env['CS_CASSANDRA_KEYSPACE']!,
+  });
+  try {
+    await client.connect();
+    const all = async <Row>(statement: string): Promise<Row[]> => {
+      const rows: Row[] = [];
+      for await (const row of await client.execute(statement, [], { prepare: true })) rows.push(row as unknown as Row);
+      return rows;
+    };
+    const ids = await all<StreamId>('select tenant, stream from streams');
+    const entries = await all<StoredEntry>('select * from service_lists');
+    return { ids: ids.map(({ tenant, stream }) => ({ tenant, stream })), entries: entries.map(entryOf) };
+  } finally {
+    await client.shutdown();
+  }
+}
+
+async function scanEmbedded({ directory }: Place): Promise<Scanned> {
+  const database = new DatabaseSync(path.join(directory, 'views.db'), { readOnly: true });
+  try {
+    const ids = database.prepare('select cast(tenant as text) tenant, cast(stream as text) stream from streams').all();
+    const entries = database
+      .prepare(
+        `select cast(tenant as text) tenant, owner_kind, cast(owner as text) owner, status, started, recorded,
+                cast(service_id as text) service_id, service_type from list_entries`,
+      )
+      .all();
+    return { ids: ids as unknown as StreamId[], entries: (entries as unknown as StoredEntry[]).map(entryOf) };
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Kafka, logLevel } from 'kafkajs';
+import type { Mode } from '#events';
+import { KafkaLogTransport } from '#event-log/kafka';
+import { partitionOf } from '../apps/api/src/services/ids.js';
+import type { Random } from '../simulation/random.js';
+import type { BrokerName } from '../tools/brokers/brokers.mjs';
+import { outcomeOf } from './history.js';
+import type { Server } from './server.js';
+import type { World } from './world.js';
+
+/** Goes on until it is told to stop; whatever it broke last is mended by `World.rest`. */
+export type Fault = (world: World, random: Random, stop: AbortSignal) => Promise<void>;
+
+/** False when it was told to stop meanwhile. */
+const wait = (ms: number, stop: AbortSignal): Promise<boolean> => sleep(ms, true, { signal: stop }).catch(() => false);
+
+/** Again and again, so many milliseconds after the last time. */
+function every(
+  [lowest, highest]: readonly [number, number],
+  name: string,
+  work: (world: World, random: Random, stop: AbortSignal) => Promise<unknown>,
+): Fault {
+  return async (world, random, stop) => {
+    while (await wait(random.between(lowest, highest), stop)) {
+      world.count(name);
+      await work(world, random, stop);
+    }
+  };
+}
+
+type Kind = 'apis' | 'projectors';
+
+export const killed = (kind: Kind): Fault =>
+  every([300, 3_000], `kill -9 of ${kind}`, async (world, random, stop) => {
+    const server = random.pick(world[kind]);
+    await server.end('SIGKILL');
+    await wait(random.between(0, 500), stop);
+    await server.start();
+    // Killed while it starts, too.
+    if (random.chance(0.7)) await server.ready().catch(() => undefined);
+  });
+
+export const paused = (kind: Kind): Fault =>
+  every([200, 1_500], `pause of ${kind}`, async (world, random, stop) => {
+    const server = random.pick(world[kind]);
+    server.pause();
+    await wait(random.between(100, 4_000), stop);
+    server.resume();
+  });
+
+export const brokerKilled = (name: BrokerName): Fault =>
+  every([500, 3_000], `kill -9 of ${name}`, async (world, random, stop) => {
+    await world.killBroker(name);
+    await wait(random.between(0, 1_500), stop);
+    await world.startBroker(name);
+  });
+
+/** Between the processes behind the proxy and Kafka. */
+export const network: Fault = every([100, 700], 'network', async (world, random, stop) => {
+  const proxy = world.proxy!;
+  const topic = `${world.place.topicPrefix}.services`;
+  const kind = random.weighted({ answer: 6, request: 3, delay: 2, cut: 2, silence: 1, unplug: 1 });
+  world.count(`network: ${kind}`);
+  if (kind === 'answer') await Promise.race([proxy.loseNextProduceAnswer(topic), wait(1_000, stop)]);
+  if (kind === 'request') await Promise.race([proxy.loseNextProduceRequest(topic), wait(1_000, stop)]);
+  if (kind === 'cut') proxy.cut();
+  if (kind === 'delay') proxy.delay(random.between(20, 400));
+  if (kind === 'silence') proxy.silence();
+  if (kind === 'unplug') proxy.unplug();
+  await wait(random.between(200, 1_500), stop);
+  proxy.heal();
+});
+
+/** Projectors come and go, in order or not. */
+export const rebalanced: Fault = every([200, 1_000], 'rebalance', async (world, random, stop) => {
+  const extra: Server = world.extraProjector();
+  try {
+    await extra.start();
+    await Promise.race([extra.ready().catch(() => undefined), wait(6_000, stop)]);
+    await wait(random.between(0, 1_500), stop);
+  } finally {
+    await extra.end(random.chance(0.5) ? 'SIGTERM' : 'SIGKILL');
+  }
+});
+
+const SWITCH_ATTEMPTS = 40;
+const SWITCH_PAUSE_MS = 150;
+
+export const switched: Fault = every([400, 1_500], 'mode switch', async (world, random, stop) => {
+  for (const mode of ['maintenance', 'production'] satisfies Mode[]) {
+    for (let attempt = 0; attempt < SWITCH_ATTEMPTS && !stop.aborted; attempt++) {
+      const call = await world.client.ask(random.pick(world.apis), { kind: 'switch', mode });
+      if (outcomeOf(call) === 'ok') break;
+      await wait(SWITCH_PAUSE_MS, stop);
+    }
+    await wait(random.between(100, 600), stop);
+  }
+});
+
+/** Records that the protocol has not written: one that is not ours, and one that cannot be decoded. */
+export const poisoned: Fault = async (world, random, stop) => {
+  const { topicPrefix, partitions, env } = world.place;
+  const brokers = [env['CS_KAFKA_BROKERS']!];
+  const producer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).producer();
+  const log = await KafkaLogTransport.connect({ brokers, topicPrefix, partitions });
+  await producer.connect();
+  try {
+    await every([200, 900], 'poison', async () => {
+      const partition = random.below(partitions);
+      await producer.send({ topic: `${topicPrefix}.services`, messages: [{ partition, value: 'not ours' }] });
+      const { answer } = await world.client.ask(random.pick(world.apis), { kind: 'start', contact_key: 'poison' });
+      const { service_id: stream } = (answer?.body ?? {}) as { readonly service_id?: string };
+      if (stream === undefined) return;
+      world.poisoned.add(stream);
+      const correlationId = `poison-${randomUUID()}`;
+      world.planted.add(correlationId);
+      await log.append([
+        {
+          kind: 'event',
+          type: 'ServiceEnded',
+          schemaVersion: 1,
+          value: random.pick(['not JSON', '{}', '[]']),
+          tenant: '1',
+          stream,
+          version: 2,
+          partition: partitionOf(stream, partitions),
+          epoch: 0,
+          eventId: randomUUID(),
+          correlationId,
+        },
+      ]);
+      world.conversations.add(stream);
+    })(world, random, stop);
+  } finally {
+    await Promise.all([log.close(), producer.disconnect()]);
+  }
+};
+
+/** Api, and with it the projector inside, dies and comes back; with a torn write behind the last one, perhaps. */
+export const crashed = (withTornWrite: boolean): Fault =>
+  every([500, 2_500], withTornWrite ? 'kill -9 and torn write' : 'kill -9', async (world, random) => {
+    const [server] = world.apis as [Server];
+    await server.end('SIGKILL');
+    if (withTornWrite) tearWal(path.join(world.place.directory, 'log.db-wal'), random);
+    await server.start();
+    if (random.chance(0.7)) await server.ready();
+  });
+
+const HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+const PAGE_BYTES = 4_096;
+const FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES;
+const SALTS_AT = 16;
+const SALTS_BYTES = 8;
+
+/** Writes the first part of a further frame behind the last one: what a commit leaves that the power was cut in. */
+function tearWal(file: string, random: Random): void {
+  const wal = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  if (wal.length < HEADER_BYTES + FRAME_BYTES) return;
+  const salts = wal.subarray(SALTS_AT, SALTS_AT + SALTS_BYTES);
+  let end = HEADER_BYTES;
+  const saltsOf = (at: number): Buffer => wal.subarray(at + 8, at + 8 + SALTS_BYTES);
+  while (end + FRAME_BYTES <= wal.length && saltsOf(end).equals(salts)) end += FRAME_BYTES;
+  if (end === HEADER_BYTES) return;
+  const torn = Buffer.from(wal.subarray(end - FRAME_BYTES, end));
+  torn.set(random.bytes(SALTS_BYTES), FRAME_HEADER_BYTES - SALTS_BYTES); // the checksum
+  torn.set(random.bytes(PAGE_BYTES / 2), FRAME_HEADER_BYTES);
+  const descriptor = openSync(file, 'r+');
+  try {
+    writeSync(descriptor, torn, 0, 1 + random.below(FRAME_BYTES), end);
+  } finally {
+    closeSync(descriptor);
+  }
+}
