@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Rejected, type CommandTerms, type ServiceCommand } from '#domain';
+import { Rejected, type CommandTerms, type MetadataCommand, type ServiceCommand } from '#domain';
 import type { Lifetime } from '#events';
 import { isServerMade, type Ids } from '../apps/api/src/services/ids.js';
 import type { CompositeElement, ServicesFilter } from '../apps/api/src/services/service.messages.js';
@@ -21,6 +21,8 @@ const customers = ['c1', 'c2'];
 /** Only composite starts use these: what they agreed on can be counted. */
 const compositeContacts = ['x1', 'x2'];
 const compositeCustomers = ['cx'];
+/** Few schemas, so that changes of them meet. */
+const extensions = ['billing', 'loyalty'];
 
 /** Thinks of things to ask, mostly of few services at once, so that requests meet. */
 export class Asks {
@@ -58,6 +60,16 @@ export class Asks {
       ...(random.chance(0.2) && { serviceTypes: [random.pick(['order', '5'])] }),
     };
     return { kind: 'list', owner, filter, page: random.chance(0.3) ? { limit: 1 + random.below(3) } : {} };
+  }
+
+  /** A change of metadata: in both modes, or in maintenance only. */
+  metadata(): Ask {
+    const { random } = this;
+    const name = random.pick(extensions);
+    const command: MetadataCommand = random.chance(0.5)
+      ? { type: 'CreateProfileExtensionSchema', data: { name, type: 'single-valued' } }
+      : { type: 'DeleteProfileExtensionSchema', data: { name } };
+    return { kind: 'metadata', command };
   }
 
   /** Services that were asked for. */

@@ -1,9 +1,17 @@
 import { answerOf, type ServiceCommand } from '#domain';
-import { encode, isServiceEvent, streamKey, type DomainEvent, type NewRecord } from '#events';
+import {
+  encode,
+  isServiceEvent,
+  streamKey,
+  type ControlEvent,
+  type DomainEvent,
+  type Mode,
+  type NewRecord,
+} from '#events';
 import { listChanges, listEntries } from '#read-model';
 import { check, type Rule } from './check.js';
-import { Truth, type Attempt, type Moment, type Outcome, type Step } from './history.js';
-import { PublishedEvents } from './processes.js';
+import { ControlTruth, Truth, type Attempt, type Moment, type Outcome, type Passed, type Step } from './history.js';
+import { PublishedEvents, SwitchReports, defaultTimes } from './processes.js';
 import { beginning } from './scheduler.js';
 import type { Stored } from './simulated-log.js';
 import { SimulatedStore } from './simulated-store.js';
@@ -20,16 +28,28 @@ const end: ServiceCommand = { type: 'EndService', data: { service_id: stream, ti
 const started: DomainEvent = { type: 'ServiceStarted', data: start.data };
 const ended: DomainEvent = { type: 'ServiceEnded', data: { ...end.data, contact_key: 'ada' } };
 
+const created: ControlEvent = {
+  type: 'ProfileExtensionSchemaCreated',
+  data: { schema: { name: 'billing', type: 'single-valued', attributes: [], unique: [] } },
+};
+const deleted: ControlEvent = { type: 'ProfileExtensionSchemaDeleted', data: { name: 'billing' } };
+const drainMs = { production: 100, maintenance: 100 };
+const life = 'api-0.1';
+
 /** What happened: a service is started by r1 and ended by r2, one partition, everybody told so, everything projected. */
 class Story {
   readonly log: Stored[] = [];
+  readonly control: Stored[] = [];
+  readonly reports = new SwitchReports();
   readonly attempts: Attempt[] = [];
   readonly store = new SimulatedStore();
   readonly published = new PublishedEvents();
   private moments = 0;
+  private sequence = 0;
 
   constructor() {
     this.fence(0);
+    this.fenceControl(0);
     this.ask('r1', start, () => accepted(this.event('r1', started, 1)));
     this.ask('r2', end, () => accepted(this.event('r2', ended, 2)));
     for (const step of this.steps()) this.project(step);
@@ -56,6 +76,61 @@ class Story {
     return stored;
   }
 
+  fenceControl(epoch: number): void {
+    this.control.push({ kind: 'fence', epoch, ...this.controlPlace() });
+  }
+
+  /** Into the control log, as the next one of its stream. */
+  record(correlationId: string, event: ControlEvent, epoch: number): Stored {
+    const name = event.type.startsWith('Mode') ? 'mode' : 'metadata';
+    const before = this.control.filter((record) => record.kind === 'event' && record.stream === name).length;
+    const stored: Stored = {
+      kind: 'event',
+      ...encode(event),
+      eventId: `control-${this.control.length}`,
+      tenant,
+      stream: name,
+      version: before + 1,
+      epoch,
+      correlationId,
+      ...this.controlPlace(),
+    };
+    this.control.push(stored);
+    return stored;
+  }
+
+  begin(id: string, target: Mode, epoch: number): void {
+    this.record(id, { type: 'ModeSwitchStarted', data: { target, epoch, process: life } }, epoch - 1);
+  }
+
+  /** All of a switch. */
+  switch(id: string, target: Mode, epoch: number): void {
+    this.attempt(id, { kind: 'switch', target }, () => {
+      this.begin(id, target, epoch);
+      this.fence(epoch);
+      return this.open(target, epoch);
+    });
+  }
+
+  open(mode: Mode, epoch: number): Outcome {
+    this.fenceControl(epoch);
+    const { offset } = this.record(`mode-switch-${epoch}`, { type: 'ModeSwitched', data: { mode, epoch } }, epoch);
+    return { kind: 'switched', controlPosition: offset };
+  }
+
+  /** A query that the gate lets in, in epoch 0, and out. */
+  query(id: string, more: Partial<Attempt> = {}): void {
+    this.attempt(id, { kind: 'get', service_id: stream }, () => refused('service-not-found'), {
+      admitted: { epoch: 0, ...this.passed() },
+      ...more,
+    });
+  }
+
+  /** Now, by a process that has not read of what was recorded last. */
+  passed(): Passed {
+    return { controlEnd: this.control.length, position: this.control.length - 2 };
+  }
+
   ask(id: string, command: ServiceCommand, outcome: () => Outcome, more: Partial<Attempt> = {}): void {
     this.attempt(id, { kind: 'command', command }, outcome, more);
   }
@@ -64,10 +139,11 @@ class Story {
     const begin = this.moment();
     const result = outcome();
     const request = this.attempts.length;
-    const attempt = {
+    const attempt: Attempt = {
       id,
       request,
       process: 0,
+      life,
       ask,
       seen: new Map(),
       begin,
@@ -101,9 +177,12 @@ class Story {
 
   broken(): readonly Rule[] {
     const found = new Set<Rule>();
-    const { attempts, store, published } = this;
+    const { attempts, store, published, reports } = this;
     check({
       truth: new Truth([this.log]),
+      control: new ControlTruth(this.control).read(),
+      times: { ...defaultTimes, drainMs },
+      reports,
       attempts,
       store,
       published,
@@ -114,12 +193,22 @@ class Story {
   }
 
   private moment(): Moment {
-    return { order: this.moments++, time: beginning + this.log.length, ends: [this.log.length] };
+    return {
+      order: this.moments++,
+      time: beginning + this.log.length,
+      ends: [this.log.length],
+      controlEnd: this.control.length,
+    };
   }
 
   private place() {
     const offset = this.log.length;
-    return { partition: 0, offset, sequence: offset, recordedAt: beginning + offset };
+    return { partition: 0, offset, sequence: this.sequence++, recordedAt: beginning + offset };
+  }
+
+  private controlPlace() {
+    const offset = this.control.length;
+    return { partition: 0, offset, sequence: this.sequence++, recordedAt: beginning + offset };
   }
 }
 
@@ -135,8 +224,43 @@ function accepted(record: Stored): Outcome {
 
 const refused = (code: string): Outcome => ({ kind: 'rejected', code });
 
+const order: Rule = 'the mode is switched step by step, and opened behind every fence';
+const metadata: Rule = 'a change of metadata has one valid event, in a mode that allows it';
+const gates: Rule = 'no gate is open in a mode that is over, unless that switch gave up waiting for it';
+
 describe('The checker', () => {
   it('finds nothing wrong with a history that is right', () => expect(new Story().broken()).toEqual([]));
+
+  it('finds nothing wrong with switches that are right', () => {
+    const story = new Story();
+    story.switch('r3', 'maintenance', 1);
+    const delete_ = { type: 'DeleteProfileExtensionSchema', data: { name: 'billing' } } as const;
+    const create = {
+      type: 'CreateProfileExtensionSchema',
+      data: { name: 'billing', type: 'single-valued' },
+    } as const;
+    const change = (id: string, command: typeof create | typeof delete_, event: ControlEvent): void =>
+      story.attempt(id, { kind: 'metadata', command }, () => {
+        const { offset } = story.record(id, event, 1);
+        return {
+          kind: 'changed',
+          answer: { name: 'billing', created: event === created },
+          controlPosition: offset,
+        };
+      });
+    change('r4', create, created);
+    change('r5', delete_, deleted);
+    story.switch('r6', 'production', 2);
+    expect(story.broken()).toEqual([]);
+  });
+
+  it('forgives a gate that was open because a switch gave up waiting for it', () => {
+    const story = new Story();
+    story.switch('r3', 'maintenance', 1);
+    story.reports.missing.push({ lives: [life], epoch: 1, at: beginning + 10_000 });
+    story.query('r4');
+    expect(story.broken()).not.toContain(gates);
+  });
 
   const planted: readonly [string, Rule, (story: Story) => void][] = [
     [
@@ -292,6 +416,109 @@ describe('The checker', () => {
       'a void record that was published',
       'public events: each valid one, in stream order, none void',
       (story) => story.publish('event-9', 2),
+    ],
+    [
+      'a mode that is opened before the fence',
+      order,
+      (story) => {
+        story.begin('r3', 'maintenance', 1);
+        story.open('maintenance', 1);
+        story.fence(1);
+      },
+    ],
+    [
+      'a switch in a switch',
+      order,
+      (story) => {
+        story.begin('r3', 'maintenance', 1);
+        story.begin('r4', 'maintenance', 1);
+      },
+    ],
+    [
+      'a mode that nobody began',
+      order,
+      (story) => {
+        story.fence(1);
+        story.open('maintenance', 1);
+      },
+    ],
+    [
+      'an event of the mode before, behind a switch',
+      'nothing is valid without a request, or in maintenance',
+      (story) => {
+        story.begin('r3', 'maintenance', 1);
+        story.open('maintenance', 1);
+        story.event('r2', ended, 3);
+      },
+    ],
+    [
+      'a switch that was answered before it was complete',
+      'a switch that was answered is in force',
+      (story) =>
+        story.attempt('r3', { kind: 'switch', target: 'maintenance' }, () => {
+          story.begin('r3', 'maintenance', 1);
+          return { kind: 'switched', controlPosition: 1 };
+        }),
+    ],
+    [
+      'a switch that began although it was told not-applied',
+      'what was not applied or is unknown has not more effect than it says',
+      (story) =>
+        story.attempt('r3', { kind: 'switch', target: 'maintenance' }, () => {
+          story.begin('r3', 'maintenance', 1);
+          return { kind: 'unavailable', exception: '', outcome: 'not-applied' };
+        }),
+    ],
+    [
+      'a schema that was deleted in production',
+      metadata,
+      (story) =>
+        story.attempt(
+          'r3',
+          { kind: 'metadata', command: { type: 'DeleteProfileExtensionSchema', data: { name: 'billing' } } },
+          () => {
+            const { offset } = story.record('r3', deleted, 0);
+            return { kind: 'changed', answer: { name: 'billing', created: false }, controlPosition: offset };
+          },
+        ),
+    ],
+    ['a change of metadata that nobody asked for', metadata, (story) => story.record('r3', created, 0)],
+    [
+      'a change of metadata that was not recorded',
+      metadata,
+      (story) =>
+        story.attempt(
+          'r3',
+          { kind: 'metadata', command: { type: 'DeleteProfileExtensionSchema', data: { name: 'billing' } } },
+          () => ({ kind: 'changed', answer: { name: 'billing', created: false }, controlPosition: 0 }),
+        ),
+    ],
+    [
+      'a call that was let in by a mode that is over',
+      gates,
+      (story) => {
+        story.switch('r3', 'maintenance', 1);
+        story.query('r4');
+      },
+    ],
+    [
+      'an answer that was let out in another mode',
+      gates,
+      (story) => {
+        const admitted = { epoch: 0, ...story.passed() };
+        story.switch('r3', 'maintenance', 1);
+        story.query('r4', { admitted, passedOut: story.passed() });
+      },
+    ],
+    [
+      'a gate that was open although its process had read of the next mode',
+      gates,
+      (story) => {
+        story.switch('r3', 'maintenance', 1);
+        story.reports.missing.push({ lives: [life], epoch: 1, at: beginning + 10_000 });
+        const { length } = story.control;
+        story.query('r4', { admitted: { epoch: 0, controlEnd: length, position: length - 1 } });
+      },
     ],
     ['a request without an answer', 'everything is answered', (story) => delete story.attempts[1]!.outcome],
     [

@@ -3,22 +3,37 @@ import {
   answerOf,
   claimId,
   decide,
+  decideMetadata,
   inOrder,
   keptAnswer,
+  keptMetadataAnswer,
   matches,
   matchesComposite,
+  metadataAnswerOf,
   startedAt,
   unstarted,
   type LiveService,
+  type Metadata,
+  type MetadataCommand,
   type Service,
   type ServiceCommand,
 } from '#domain';
-import { isServiceEvent, streamKey } from '#events';
+import { isServiceEvent, streamKey, type ControlEvent } from '#events';
 import { comparePlaces, listEntries, type ListEntry, type ListPlace, type Owner, type StreamRow } from '#read-model';
 import { tenant } from './asks.js';
 import type { CompositeElement } from '../apps/api/src/services/service.messages.js';
-import type { Attempt, Moment, Outcome, Step, StreamHistory, Truth } from './history.js';
-import type { PublishedEvents } from './processes.js';
+import type {
+  Attempt,
+  ControlStep,
+  ControlTruth,
+  Moment,
+  Outcome,
+  Passed,
+  Step,
+  StreamHistory,
+  Truth,
+} from './history.js';
+import type { PublishedEvents, SwitchReports, Times } from './processes.js';
 import type { SimulatedStore } from './simulated-store.js';
 
 /** The groups of what is checked; each is a case of the run. */
@@ -28,6 +43,10 @@ export const rules = [
   'what was not applied or is unknown has not more effect than it says',
   'a key has one effect and one answer',
   'nothing is valid without a request, or in maintenance',
+  'the mode is switched step by step, and opened behind every fence',
+  'a switch that was answered is in force',
+  'a change of metadata has one valid event, in a mode that allows it',
+  'no gate is open in a mode that is over, unless that switch gave up waiting for it',
   'composite starts of equal fields agree on one active service',
   'a composite start takes the newest service that it compares',
   'a query is never older than what was answered before',
@@ -42,7 +61,10 @@ export type Rule = (typeof rules)[number];
 
 export interface History {
   readonly truth: Truth;
+  readonly control: ControlTruth;
   readonly attempts: readonly Attempt[];
+  readonly reports: SwitchReports;
+  readonly times: Pick<Times, 'drainMs' | 'switch'>;
   readonly store: SimulatedStore;
   readonly published: PublishedEvents;
   /** The projector has come to the end of the log. */
@@ -57,6 +79,8 @@ const clockUncertaintyMs = 100;
 export function check(history: History): void {
   const checker = new Checker(history);
   checker.log();
+  checker.switches();
+  checker.gates();
   checker.answers();
   checker.keys();
   checker.composites();
@@ -66,6 +90,7 @@ export function check(history: History): void {
 }
 
 type Answered = Extract<Outcome, { readonly kind: 'answered' }>;
+type Unavailable = Extract<Outcome, { readonly kind: 'unavailable' }>;
 type Composed = Extract<Outcome, { readonly kind: 'composed' }>;
 
 class Checker {
@@ -82,12 +107,86 @@ class Checker {
   log(): void {
     const rule: Rule = 'nothing is valid without a request, or in maintenance';
     for (const what of this.truth.impossible) this.fail(rule, `impossible: ${what}`);
-    for (const { record } of this.truth.inMaintenance) this.fail(rule, `valid in maintenance: ${shown(record)}`);
     for (const { record } of this.steps()) {
+      const { mode, epoch } = this.history.control.before(record.sequence);
+      if (mode !== 'production' || record.epoch !== epoch)
+        this.fail(rule, `valid in ${mode}, epoch ${epoch}: ${shown(record)} of epoch ${record.epoch}`);
       const attempt = this.byId.get(record.correlationId);
-      if (!attempt || attempt.ask.kind === 'get' || attempt.ask.kind === 'list')
+      if (attempt?.ask.kind !== 'command' && attempt?.ask.kind !== 'composite')
         this.fail(rule, `nobody asked for ${shown(record)}`);
     }
+  }
+
+  /** The control log alone: whoever reads it finds one switch after the other, each opened when all logs were closed. */
+  switches(): void {
+    const rule: Rule = 'the mode is switched step by step, and opened behind every fence';
+    const { control } = this.history;
+    for (const what of control.impossible) this.fail(rule, `impossible: ${what}`);
+    for (const step of control.steps) {
+      const { event, record } = step;
+      const { mode, epoch, begun } = control.at(record.offset);
+      const isNext = 'epoch' in event.data && event.data.epoch === epoch + 1;
+      if (event.type === 'ModeSwitchStarted' && (begun || !isNext || event.data.target === mode))
+        this.fail(rule, `${shownControl(step)} in ${mode}, epoch ${epoch}${begun ? ', in a switch' : ''}`);
+      if (event.type === 'ModeSwitched') {
+        if (!begun || !isNext || event.data.mode !== begun.target || record.epoch !== event.data.epoch)
+          this.fail(rule, `${shownControl(step)} in ${mode}, epoch ${epoch}`);
+        for (const [partition, fences] of this.truth.fences.entries()) {
+          const closed = fences.some((fence) => fence.sequence < record.sequence && fence.epoch >= event.data.epoch);
+          if (!closed) this.fail(rule, `${shownControl(step)} before the fence of partition ${partition}`);
+        }
+      }
+      if (isAboutMetadata(event)) this.metadataEvent(step, event);
+    }
+  }
+
+  private metadataEvent(step: ControlStep, event: ControlEvent): void {
+    const rule: Rule = 'a change of metadata has one valid event, in a mode that allows it';
+    const { record } = step;
+    const { mode, epoch } = this.history.control.at(record.offset);
+    if (event.type === 'MetadataInitialized') {
+      if (record.version > 1) this.fail(rule, `initialized again: ${shownControl(step)}`);
+      return;
+    }
+    if (record.epoch !== epoch || (isForMaintenance(event.type) && mode !== 'maintenance'))
+      this.fail(rule, `valid in ${mode}, epoch ${epoch}: ${shownControl(step)}`);
+    if (this.byId.get(record.correlationId)?.ask.kind !== 'metadata')
+      this.fail(rule, `nobody asked for ${shownControl(step)}`);
+  }
+
+  /* ---- gates ---- */
+
+  /**
+   * Once another mode is in force, no process lets in a call, or a query's answer out, by the one before: it has closed
+   * its gate and said so, or its lease had run out. Except one that was alive, did not say so in time, and has not read of it.
+   */
+  gates(): void {
+    for (const { id, life, admitted, passedOut } of this.history.attempts) {
+      if (admitted) this.gate(`${id} was let in`, life, admitted.epoch, admitted, false);
+      if (admitted && passedOut) this.gate(`${id} was answered`, life, admitted.epoch, passedOut, true);
+    }
+  }
+
+  private gate(what: string, life: string, epoch: number, { controlEnd, position }: Passed, isAnswer: boolean): void {
+    const rule: Rule = 'no gate is open in a mode that is over, unless that switch gave up waiting for it';
+    for (const step of this.history.control.steps) {
+      const { event, record } = step;
+      if (event.type !== 'ModeSwitched' || event.data.epoch <= epoch || record.offset >= controlEnd) continue;
+      const isKnown = record.offset <= position;
+      if (isKnown || !this.wasGivenUp(life, event.data.epoch, isAnswer))
+        this.fail(rule, `${what} by ${life} in epoch ${epoch}, after ${shownControl(step)}`);
+    }
+  }
+
+  /** A switch waits for the calls in flight, and for the words of the processes that live, within its limits. */
+  private wasGivenUp(life: string, epoch: number, isAnswer: boolean): boolean {
+    const { reports, control, times } = this.history;
+    const isIncomplete = reports.incomplete.some((one) => one.life === life && one.epoch === epoch);
+    if (isAnswer && isIncomplete) return true;
+    const begun = control.steps.find((step) => step.begun?.epoch === epoch)?.begun;
+    if (!begun) return false;
+    const limit = begun.since + times.drainMs[begun.target] + times.switch.drainGraceMs - clockUncertaintyMs;
+    return reports.missing.some((one) => one.epoch === epoch && one.lives.includes(life) && one.at >= limit);
   }
 
   /* ---- answers ---- */
@@ -103,7 +202,90 @@ class Checker {
       const own = this.truth.byCorrelation.get(id) ?? [];
       if (ask.kind === 'command') this.command(attempt, ask.command, outcome, end, own);
       if (ask.kind === 'composite') this.composite(attempt, outcome, end, own);
+      const recorded = this.history.control.byCorrelation.get(id) ?? [];
+      if (ask.kind === 'switch') this.switch(attempt, ask.target, outcome, end, recorded);
+      if (ask.kind === 'metadata') this.metadata(attempt, ask.command, outcome, end, recorded);
     }
+  }
+
+  private switch(
+    { id }: Attempt,
+    target: string,
+    outcome: Outcome,
+    end: Moment,
+    recorded: readonly ControlStep[],
+  ): void {
+    const rule: Rule = 'a switch that was answered is in force';
+    const { control } = this.history;
+    const [began] = recorded;
+    if (recorded.length > 1) this.fail(rule, `${id} began ${recorded.length} switches`);
+    if (outcome.kind === 'switched') {
+      const { controlPosition } = outcome;
+      const { mode, epoch, begun } = control.at(controlPosition + 1);
+      if (controlPosition >= end.controlEnd || mode !== target || begun || (began?.begun?.epoch ?? epoch) !== epoch)
+        this.fail(rule, `${id} was answered ${target} at c:${controlPosition}: there ${mode}, epoch ${epoch}`);
+    }
+    if (outcome.kind === 'unavailable') this.notMoreThanSaid(id, outcome, began);
+  }
+
+  private metadata(
+    attempt: Attempt,
+    command: MetadataCommand,
+    outcome: Outcome,
+    end: Moment,
+    recorded: readonly ControlStep[],
+  ): void {
+    const rule: Rule = 'a change of metadata has one valid event, in a mode that allows it';
+    const { id, idempotency, begin } = attempt;
+    const [own] = recorded;
+    if (recorded.length > 1) this.fail(rule, `${id} has ${recorded.length} valid events`);
+    if (outcome.kind === 'unavailable') this.notMoreThanSaid(id, outcome, own);
+    if (outcome.kind === 'rejected') {
+      if (own) this.fail(rule, `${id} was refused (${outcome.code}) but ${shownControl(own)} is valid`);
+      const refused = this.metadataWindow(begin, end).some((metadata) => {
+        try {
+          if (idempotency && keptMetadataAnswer(metadata, idempotency, begin.time)) return false;
+          decideMetadata(command, metadata);
+          return false;
+        } catch (error) {
+          return error instanceof Rejected && error.code === outcome.code;
+        }
+      });
+      if (!refused)
+        this.fail(
+          'a refusal is justified by a state between request and answer',
+          `${id} ${command.type}: ${outcome.code}`,
+        );
+    }
+    if (outcome.kind !== 'changed') return;
+    const { answer, controlPosition } = outcome;
+    const step =
+      own ??
+      this.history.control.steps.find(({ record }) => idempotency && record.idempotency?.key === idempotency.key);
+    if (!step || !isAboutMetadata(step.event))
+      return this.fail(rule, `${id} ${command.type} was accepted but none of its records is valid`);
+    const { record, event } = step;
+    if (own ? controlPosition !== record.offset : controlPosition < record.offset)
+      this.fail(rule, `${id} was answered c:${controlPosition} but ${shownControl(step)} is its event`);
+    const before = this.history.control.at(record.offset).metadata;
+    if (!same(metadataAnswerOf(event, before), answer) || record.idempotency?.request !== idempotency?.request)
+      this.fail(rule, `${id} was answered ${JSON.stringify(answer)} for ${shownControl(step)}`);
+  }
+
+  /** The metadata as of `begin` and after each record until `end`. */
+  private metadataWindow(begin: Moment, end: Moment): Metadata[] {
+    const { control } = this.history;
+    const during = control.steps.filter(
+      ({ record }) => record.offset >= begin.controlEnd && record.offset < end.controlEnd,
+    );
+    return [control.at(begin.controlEnd), ...during].map(({ metadata }) => metadata);
+  }
+
+  private notMoreThanSaid(id: string, { outcome, exception }: Unavailable, own: ControlStep | undefined): void {
+    const rule: Rule = 'what was not applied or is unknown has not more effect than it says';
+    if (outcome === undefined) this.fail(rule, `${id} was not told what became of it (${exception})`);
+    if (outcome === 'not-applied' && own)
+      this.fail(rule, `${id} was told not-applied but ${shownControl(own)} is valid`);
   }
 
   private command(
@@ -135,6 +317,8 @@ class Checker {
         return;
       case 'composed':
       case 'found':
+      case 'changed':
+      case 'switched':
       case 'failed':
       case 'killed':
     }
@@ -248,6 +432,8 @@ class Checker {
       }
       case 'answered':
       case 'found':
+      case 'changed':
+      case 'switched':
       case 'failed':
       case 'killed':
     }
@@ -341,8 +527,8 @@ class Checker {
 
   keys(): void {
     const rule: Rule = 'a key has one effect and one answer';
-    const effects = new Map<string, Step>();
-    for (const step of this.steps()) {
+    const effects = new Map<string, Step | ControlStep>();
+    for (const step of [...this.steps(), ...this.history.control.steps]) {
       const { idempotency, tenant: owner, stream } = step.record;
       if (!idempotency) continue;
       const key = `${streamKey({ tenant: owner, stream })} ${idempotency.key}`;
@@ -358,7 +544,7 @@ class Checker {
     }
     for (const attempts of requests.values()) {
       // Attempts of one composite start that run at the same time may look at different moments and find different services.
-      if (attempts[0]?.ask.kind === 'command' || !overlap(attempts)) this.sameAnswers(attempts);
+      if (attempts[0]?.ask.kind !== 'composite' || !overlap(attempts)) this.sameAnswers(attempts);
     }
   }
 
@@ -366,7 +552,7 @@ class Checker {
     const rule: Rule = 'a key has one effect and one answer';
     const answered = attempts.flatMap((attempt) => {
       const { outcome, end } = attempt;
-      return end && (outcome?.kind === 'answered' || outcome?.kind === 'composed') ? [{ attempt, outcome, end }] : [];
+      return end && outcome && 'answer' in outcome ? [{ attempt, outcome, end }] : [];
     });
     for (const first of answered) {
       // A repeat is what comes after the answer.
@@ -762,6 +948,19 @@ const visible = (row: Partial<StreamRow> | undefined): unknown =>
   row && row.offset !== -1 ? [row.tenant, row.stream, row.head, row.offset, row.aggregate] : undefined;
 
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+type MetadataEvent = Exclude<ControlEvent, { readonly type: 'ModeSwitchStarted' | 'ModeSwitched' | 'ProcessDrained' }>;
+
+const isAboutMetadata = (event: ControlEvent): event is MetadataEvent => !modeEvents.has(event.type);
+
+const modeEvents: ReadonlySet<string> = new Set(['ModeSwitchStarted', 'ModeSwitched', 'ProcessDrained']);
+
+/** Commands and events of metadata that need maintenance (contract C4); the others are possible in both modes. */
+export const isForMaintenance = (type: string): boolean =>
+  type === 'DeleteProfileExtensionSchema' || type === 'ProfileExtensionSchemaDeleted';
+
+const shownControl = ({ record: { type, offset, epoch }, event }: ControlStep): string =>
+  `${type} ${'epoch' in event.data ? `to epoch ${event.data.epoch} ` : ''}of epoch ${epoch} at c0:${offset}`;
 
 const shown = ({ stream, version, partition, offset, type, correlationId }: Step['record']): string =>
   `${stream} v${version} ${type} at s${partition}:${offset} by ${correlationId}`;

@@ -13,6 +13,11 @@ const commands = 'apps/api/src/services/command-path.ts';
 const composites = 'apps/api/src/services/composite-path.ts';
 const queries = 'apps/api/src/services/query-path.ts';
 const projection = 'apps/projector/src/projection/projection.ts';
+const controlLog = 'apps/api/src/control/control-log.ts';
+const metadataPath = 'apps/api/src/control/metadata-path.ts';
+const modeSwitch = 'apps/api/src/server-mode/mode-switch.ts';
+const gate = 'apps/api/src/server-mode/gate.ts';
+const lease = 'apps/api/src/server-mode/process-lease.ts';
 
 /** @returns {Mutation} */
 const without = (/** @type {string} */ rule, /** @type {Patch[]} */ ...patches) => ({ rule, patches });
@@ -135,6 +140,73 @@ export const mutations = [
     file: composites,
     from: 'if (error instanceof Unavailable && isRecorded) {',
     to: 'if (false) {',
+  }),
+
+  /* the mode */
+  without('fences before the mode is opened', {
+    file: modeSwitch,
+    from: 'await Promise.all(data.map((log) => fenceAll(log, epoch)));\n',
+    to: '\n',
+  }),
+  without(
+    'the mode is opened behind the fences',
+    {
+      file: modeSwitch,
+      from: 'await Promise.all(data.map((log) => fenceAll(log, epoch)));\n',
+      to: '\n',
+    },
+    {
+      file: modeSwitch,
+      from: 'await control.append(modeStream, event, { epoch, correlationId: correlationOf(epoch) });\n  }\n\n  /** Until',
+      to: 'await control.append(modeStream, event, { epoch, correlationId: correlationOf(epoch) });\n    await Promise.all(data.map((log) => fenceAll(log, epoch)));\n  }\n\n  /** Until',
+    },
+  ),
+  without(
+    'the control log is fenced too',
+    { file: modeSwitch, from: 'await control.fence(epoch);', to: '' },
+    { file: controlLog, from: 'epoch,\n        correlationId,', to: 'epoch: this.epoch,\n        correlationId,' },
+  ),
+  without('a change of metadata has the epoch of its admission', {
+    file: metadataPath,
+    from: 'const { epoch } = admitted;',
+    to: 'const { epoch } = control;',
+  }),
+  without('a switch that has begun closes the gate', { file: gate, from: 'if (underWay) throw switching();', to: '' }),
+  without('a query is not answered in another mode', {
+    file: gate,
+    from: 'if (this.control.serverMode.epoch !== epoch) throw switching();',
+    to: '',
+  }),
+  without('a process that was not heard of closes its gate', {
+    file: lease,
+    from: 'return this.monotonic() < this.until;',
+    to: 'return this.until > Number.NEGATIVE_INFINITY;',
+  }),
+  without('a read barrier before a lease counts again', {
+    file: lease,
+    from: 'await this.options.onRegained();',
+    to: '',
+  }),
+  // What is in flight cannot be recorded any more, with or without this: what was read may be shown too late.
+  without('calls in flight end before a process says that it has drained', {
+    file: modeSwitch,
+    from: 'const complete = await this.parts.gate.drained(drainedBefore[switching.target], drainMs);',
+    to: 'const complete = true;',
+  }),
+  without('every process that lives is waited for', {
+    file: modeSwitch,
+    from: 'if (missing.length > 0 && overdueMs <= 0 && control.epoch < begun.epoch) return;',
+    to: '',
+  }),
+  without('a process that does not drain is not waited for without end', {
+    file: modeSwitch,
+    from: 'missing.length > 0 && overdueMs <= 0 && ',
+    to: 'missing.length > 0 && ',
+  }),
+  without('anybody completes the switch of a process that lives and does not', {
+    file: modeSwitch,
+    from: ' && overdueMs <= this.times.finisherPatienceMs',
+    to: '',
   }),
 
   /* queries */

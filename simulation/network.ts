@@ -14,9 +14,19 @@ export interface FaultRates {
   readonly store: number;
   /** A public event or a dead letter could not be stored. */
   readonly publish: number;
+  /** A lease is not renewed, or nobody learns that it was; nobody says who lives. */
+  readonly presence: number;
 }
 
-export const noFaults: FaultRates = { append: 0, rejoin: 0, hole: 0, brokenValue: 0, store: 0, publish: 0 };
+export const noFaults: FaultRates = {
+  append: 0,
+  rejoin: 0,
+  hole: 0,
+  brokenValue: 0,
+  store: 0,
+  publish: 0,
+  presence: 0,
+};
 
 /** The rates in force, and how often each fault happened. */
 export class Faults {

@@ -1,25 +1,30 @@
 import { Rejected } from '#domain';
+import type { Mode } from '#events';
 import { Ids } from '../apps/api/src/services/ids.js';
-import { nothingSeen, mergePositions, type LogPositions } from '../apps/api/src/position.js';
+import { mergeSeen, nothingSeen, type SeenPositions } from '../apps/api/src/position.js';
+import { Refused } from '../apps/api/src/http/refused.js';
+import type { CallKind } from '../apps/api/src/server-mode/gate.js';
+import type { Admitted, Requirement } from '../apps/api/src/services/admission.js';
 import type { RequestContext } from '../apps/api/src/services/service.messages.js';
 import { Unavailable } from '../apps/api/src/services/unavailable.js';
 import { Asks, digest, tenant } from './asks.js';
-import { check } from './check.js';
-import { Truth, type Ask, type Attempt, type Moment, type Outcome } from './history.js';
+import { check, isForMaintenance } from './check.js';
+import { ControlTruth, Truth, type Ask, type Attempt, type Moment, type Outcome, type Passed } from './history.js';
 import { Faults, Network, type FaultRates } from './network.js';
 import {
   ApiProcess,
-  ControlStream,
   ProjectorProcess,
   PublishedEvents,
+  SwitchReports,
   defaultTimes,
-  isProduction,
   type Running,
+  type Times,
   type World,
 } from './processes.js';
 import { Random } from './random.js';
 import { Scheduler, beginning, installSchedulingPoints, type Owner } from './scheduler.js';
 import { SimulatedLog } from './simulated-log.js';
+import { SimulatedLeases } from './simulated-presence.js';
 import { SimulatedStore } from './simulated-store.js';
 
 export interface PlayOptions {
@@ -47,6 +52,8 @@ export { rules } from './check.js';
 
 export const processes = { api: 3, projector: 2 } as const;
 
+/** What callers are told as a success. */
+const answers = { answered: true, composed: true, found: true, changed: true, switched: true };
 /** More is a schedule that does not come to an end. */
 const mostSteps = 400_000;
 /** When nothing goes wrong any more a request may be told to come back for as long as old trouble lasts, virtual ms. */
@@ -68,7 +75,10 @@ interface Weather {
   readonly rebalanceEveryMs: number;
   readonly projectorKillEveryMs: number;
   readonly forgetEveryMs: number;
+  /** Without switches nothing is asked about metadata either. */
   readonly switchEveryMs: number;
+  readonly cutOffEveryMs: number;
+  readonly drainMs: Times['drainMs'];
   /** Records that this protocol did not write. */
   readonly foreignEveryMs: number;
   readonly knownBytes: readonly number[];
@@ -79,6 +89,7 @@ function weather(random: Random): Weather {
     random.chance(probability) ? random.between(lowest, highest) : 0;
   const every = (probability: number, lowest: number, highest: number) =>
     random.chance(probability) ? random.between(lowest, highest) : Number.POSITIVE_INFINITY;
+  const switches = random.chance(0.4);
   return {
     rates: {
       append: sometimes(0.7, 0.02, 0.3),
@@ -87,6 +98,7 @@ function weather(random: Random): Weather {
       brokenValue: sometimes(0.25, 0.005, 0.05),
       store: sometimes(0.5, 0.01, 0.15),
       publish: sometimes(0.4, 0.02, 0.2),
+      presence: sometimes(0.5, 0.02, 0.3),
     },
     typicalMs: random.between(0.5, 4),
     tail: sometimes(0.6, 0.005, 0.06),
@@ -99,7 +111,12 @@ function weather(random: Random): Weather {
     projectorKillEveryMs: every(0.5, 50, 300),
     forgetEveryMs: every(0.6, 5, 60),
     foreignEveryMs: every(0.2, 50, 400),
-    switchEveryMs: every(0.4, 60, 400),
+    switchEveryMs: every(switches ? 1 : 0, 60, 400),
+    cutOffEveryMs: every(switches ? 0.5 : 0, 60, 400),
+    drainMs: random.pick([
+      { production: 150, maintenance: 200 },
+      { production: 5, maintenance: 20 },
+    ]),
     knownBytes: Array.from({ length: processes.api }, () => random.pick([1, 6_000, 1_000_000, 1_000_000])),
   };
 }
@@ -124,13 +141,15 @@ class Schedule {
   private readonly violations: Violation[] = [];
   private readonly lines: string[] = [];
   /** What callers have seen; each request comes from one of them. */
-  private readonly callers: LogPositions[] = [nothingSeen, nothingSeen, nothingSeen, nothingSeen];
+  private readonly callers: SeenPositions[] = Array.from({ length: 4 }, () => ({ services: nothingSeen }));
   private commands = 0;
   private requests = 0;
   private moments = 0;
   private calm = false;
-  private epoch = 0;
-  private switching = false;
+  /** Epoch of the last switch that must be completed in time. */
+  private expected = 0;
+  /** Somebody is about to ask for production. */
+  private leaving = false;
   /** Probes that have no answer yet. */
   private asking = 0;
 
@@ -148,14 +167,20 @@ class Schedule {
       ? (line: () => string) => void this.lines.push(`${scheduler.now.toFixed(2).padStart(9)} ${line()}`)
       : () => undefined;
     const parts = { scheduler, random, network, faults, trace };
-    const log = new SimulatedLog({ ...parts, partitions });
+    let sequence = 0;
+    const nextSequence = (): number => sequence++;
+    const log = new SimulatedLog({ ...parts, partitions, nextSequence });
+    const control = new SimulatedLog({ ...parts, partitions: 1, nextSequence, isControl: true });
     this.world = {
       ...parts,
       log,
       store: new SimulatedStore(),
-      control: new ControlStream(),
+      control,
+      controlTruth: new ControlTruth(control.partitions[0]!),
+      leases: new SimulatedLeases(parts),
+      reports: new SwitchReports(),
       published: new PublishedEvents(),
-      times: defaultTimes,
+      times: { ...defaultTimes, drainMs: this.weather.drainMs },
       died: (owner) => {
         for (const [attempt, whose] of this.underWay) if (whose === owner) this.onDeath.get(attempt)?.();
       },
@@ -197,9 +222,11 @@ class Schedule {
       await scheduler.run(() => (this.asking === 0 && this.isQuiet()) || scheduler.now > probed, mostSteps);
       if (!this.isQuiet()) this.world.violation('everything is answered', this.whatIsOpen());
     }
-    const { log, store, published } = this.world;
+    const { log, store, published, controlTruth, reports, times, violation } = this.world;
     const truth = new Truth(log.partitions);
-    check({ truth, attempts: this.attempts, store, published, quiet: this.isQuiet(), violation: this.world.violation });
+    const { attempts } = this;
+    const control = controlTruth.read();
+    check({ truth, control, attempts, store, published, reports, times, quiet: this.isQuiet(), violation });
     for (const { owner } of [...this.apis, ...this.projectors]) scheduler.kill(owner);
     return {
       violations: this.violations,
@@ -222,18 +249,28 @@ class Schedule {
       random.chance(0.03) && this.weather.shortLives ? random.between(50, 300) : random.between(0, 2 * thinkMs);
     scheduler.after(scheduler.world, pause, () => {
       if (this.calm || this.commands >= this.options.commands) return;
-      const { epoch, open } = this.world.control.entries.at(-1)!;
+      const { mode, begun } = this.now();
       // In maintenance there is little to see.
-      const worthAsking = (open && isProduction(epoch)) || random.chance(0.2);
+      const worthAsking = (!begun && mode === 'production') || random.chance(0.4);
       if (this.underWay.size < 12 && worthAsking) this.request();
       this.nextRequest();
     });
+  }
+
+  /** What the control log says. */
+  private now(): Pick<ControlTruth['last'], 'mode' | 'epoch' | 'begun'> {
+    return this.world.controlTruth.read().last;
   }
 
   private request(): void {
     const { random } = this;
     const api = this.anyRunning();
     if (!api) return;
+    const isMaintenance = this.now().mode === 'maintenance';
+    if (this.weather.switchEveryMs < Number.POSITIVE_INFINITY && random.chance(isMaintenance ? 0.7 : 0.05)) {
+      this.changeMetadata(api);
+      return;
+    }
     if (random.chance(0.35)) {
       this.send(api, ++this.requests, this.asks.query(), undefined);
       return;
@@ -250,6 +287,12 @@ class Schedule {
     }
   }
 
+  private changeMetadata(api: ApiProcess): void {
+    const request = ++this.requests;
+    const ask = this.asks.metadata();
+    this.sendCommand(api, request, () => ask, this.random.chance(0.45) ? `key-${request}` : undefined);
+  }
+
   private sendCommand(api: ApiProcess, request: number, make: () => Ask, key: string | undefined): void {
     const { random } = this;
     this.commands++;
@@ -258,7 +301,7 @@ class Schedule {
       key === undefined ? undefined : { key: digest(key), request: digest(`request ${request}${other}`) };
     this.send(api, request, make(), idempotency, (outcome) => {
       if (key === undefined) return;
-      const certain = outcome.kind === 'answered' || outcome.kind === 'composed' || outcome.kind === 'rejected';
+      const certain = outcome.kind !== 'unavailable' && outcome.kind !== 'killed';
       if (!random.chance(certain ? 0.25 : 0.8)) return;
       const { scheduler } = this;
       scheduler.after(scheduler.world, random.between(0, 60), () => {
@@ -278,13 +321,16 @@ class Schedule {
     const { random, scheduler } = this;
     const { owner } = api;
     const caller = random.below(this.callers.length);
+    const seen = random.chance(0.6) ? this.callers[caller]! : { services: nothingSeen };
     const attempt: Attempt = {
       id: `r${request}.${this.attempts.length}`,
       request,
       process: api.number,
+      life: owner.name,
       ask,
       ...(idempotency && { idempotency }),
-      seen: random.chance(0.6) ? this.callers[caller]! : nothingSeen,
+      seen: seen.services,
+      ...(seen.control !== undefined && { seenControl: seen.control }),
       begin: this.moment(),
     };
     this.attempts.push(attempt);
@@ -298,7 +344,7 @@ class Schedule {
       attempt.outcome = outcome;
       attempt.end = this.moment();
       this.world.trace(() => `${owner.name}    ${attempt.id} ${shownOutcome(outcome)}`);
-      if ('position' in outcome) this.callers[caller] = mergePositions(this.callers[caller]!, outcome.position);
+      this.callers[caller] = mergeSeen(this.callers[caller]!, seenIn(outcome));
       if (outcome.kind === 'composed') outcome.answer.forEach(({ service_id }) => this.asks.learn(service_id));
       afterwards(outcome);
     };
@@ -306,7 +352,7 @@ class Schedule {
       const { running } = api;
       if (!running)
         return finish({ kind: 'unavailable', exception: 'ServiceUnavailableException', outcome: 'not-applied' });
-      answer(running, attempt).then(finish, (error: unknown) => finish(failure(error)));
+      this.answer(running, attempt).then(finish, (error: unknown) => finish(failure(error, attempt)));
     });
     this.onDeath.set(attempt, () => finish({ kind: 'killed' }));
   }
@@ -314,7 +360,77 @@ class Schedule {
   private readonly onDeath = new Map<Attempt, () => void>();
 
   private moment(): Moment {
-    return { order: this.moments++, time: beginning + this.scheduler.now, ends: this.world.log.ends() };
+    const { log, control } = this.world;
+    return {
+      order: this.moments++,
+      time: beginning + this.scheduler.now,
+      ends: log.ends(),
+      controlEnd: control.partitions[0]!.length,
+    };
+  }
+
+  /** As the api answers a call: the gate, its handler, and for a query the gate again. */
+  private async answer(running: Running, attempt: Attempt): Promise<Outcome> {
+    const { control, gate } = running;
+    const { ask, seenControl } = attempt;
+    await control.catchUpWith(seenControl);
+    const { requirement, kind } = declared(ask);
+    const admitted = gate.admit(requirement, ask.kind);
+    const leave = kind ? gate.enter(kind) : () => undefined;
+    attempt.admitted = { epoch: admitted.epoch, ...this.passed(running) };
+    try {
+      return await this.handle(running, attempt, admitted);
+    } finally {
+      leave();
+    }
+  }
+
+  private passed({ control }: Running): Passed {
+    return { controlEnd: this.world.control.partitions[0]!.length, position: control.position };
+  }
+
+  private async handle(running: Running, attempt: Attempt, admitted: Admitted): Promise<Outcome> {
+    const { gate, commands, composites, queries, metadata, modeSwitch } = running;
+    const { ask, id, idempotency, seen } = attempt;
+    const context: RequestContext = {
+      tenant,
+      correlationId: id,
+      admitted,
+      seen,
+      ...(idempotency && { idempotency }),
+    };
+    const readmit = (): void => {
+      gate.readmit(admitted);
+      attempt.passedOut = this.passed(running);
+    };
+    switch (ask.kind) {
+      case 'command': {
+        const { answer, position } = await commands.execute(ask.command, context);
+        return { kind: 'answered', answer, position };
+      }
+      case 'composite': {
+        const { services, position } = await composites.start(ask.elements, ask.createNew, context);
+        return { kind: 'composed', answer: services, position };
+      }
+      case 'get': {
+        const { service, position } = await queries.get(ask.service_id, context);
+        readmit();
+        return { kind: 'found', services: [service], position };
+      }
+      case 'list': {
+        const { services, position } = await queries.list(ask.owner, ask.filter, ask.page, context);
+        readmit();
+        const found = [];
+        for await (const service of services) found.push(service);
+        return { kind: 'found', services: found, position };
+      }
+      case 'metadata': {
+        const { answer, position } = await metadata.change(ask.command, context);
+        return { kind: 'changed', answer, controlPosition: position };
+      }
+      case 'switch':
+        return { kind: 'switched', controlPosition: await modeSwitch.to(ask.target, context) };
+    }
   }
 
   private anyRunning(): ApiProcess | undefined {
@@ -332,6 +448,7 @@ class Schedule {
     this.again(weather.projectorKillEveryMs, () => this.endProjector());
     this.again(weather.forgetEveryMs, () => this.forget());
     this.again(weather.switchEveryMs, () => this.switchMode());
+    this.again(weather.cutOffEveryMs, () => this.cutOff());
     this.again(weather.foreignEveryMs, () =>
       this.world.log.write({
         kind: 'foreign',
@@ -351,9 +468,8 @@ class Schedule {
     });
   }
 
-  private endApi(): void {
+  private endApi(api = this.random.pick(this.apis)): void {
     const { random, scheduler } = this;
-    const api = random.pick(this.apis);
     if (!api.running) return;
     const { owner } = api;
     const end = (): void => {
@@ -371,15 +487,18 @@ class Schedule {
   }
 
   private hang(): void {
-    const { random, scheduler } = this;
+    const { random } = this;
     const { owner } = random.pick([...this.apis, ...this.projectors, ...this.apis]);
+    this.hangFor(owner, random.chance(0.5) ? random.between(1, 30) : random.between(30, 500));
+  }
+
+  private hangFor(owner: Owner, ms: number): void {
+    const { scheduler } = this;
     if (owner.hangs || !owner.alive) return;
     this.faults.happened('process hangs');
     this.world.trace(() => `${owner.name}    hangs`);
     scheduler.hang(owner);
-    scheduler.after(scheduler.world, random.chance(0.5) ? random.between(1, 30) : random.between(30, 500), () =>
-      this.resume(owner),
-    );
+    scheduler.after(scheduler.world, ms, () => this.resume(owner));
   }
 
   private resume(owner: Owner): void {
@@ -405,61 +524,83 @@ class Schedule {
     api.forget();
   }
 
+  /** The control log, the leases or both cannot be reached for a while, all else can. */
+  private cutOff(): void {
+    const { random, scheduler } = this;
+    const { owner } = random.pick(this.apis);
+    if (owner.cutOffFrom.size > 0 || !owner.alive) return;
+    this.faults.happened('process cut off');
+    const from = random.weighted({ both: 6, control: 2, leases: 2 });
+    for (const what of ['control', 'leases'] as const) {
+      if (from !== 'both' && from !== what) continue;
+      this.world.trace(() => `${owner.name}    is cut off from ${what}`);
+      owner.cutOffFrom.add(what);
+      const ms = this.aboutALease();
+      scheduler.after(scheduler.world, ms, () => {
+        if (!this.calm) this.reconnect(owner, what);
+      });
+    }
+  }
+
+  /** Mostly so long that a switch has just given up waiting, ms. */
+  private aboutALease(): number {
+    const { random } = this;
+    return this.world.times.leaseMs * (random.chance(0.6) ? random.between(0.7, 1.3) : random.between(0.2, 3));
+  }
+
+  private reconnect(owner: Owner, what: 'control' | 'leases'): void {
+    if (!owner.cutOffFrom.delete(what)) return;
+    this.world.trace(() => `${owner.name}    reaches ${what} again`);
+    if (what === 'control') this.world.control.wake();
+  }
+
+  /** Asks one process, or two at once, for the other mode; now and then for the one that is in force. */
   private switchMode(): void {
-    if (this.switching) return;
-    const { random, scheduler } = this;
-    this.switching = true;
-    this.faults.happened('mode switch');
-    const epoch = ++this.epoch;
-    this.tell({ epoch, open: false });
-    scheduler.after(scheduler.world, random.between(0, 30), () => this.fence(epoch, 0));
-    if (random.chance(0.5)) {
-      // A process that meant to finish this switch writes its fence when it wakes up.
-      const partition = random.below(this.options.partitions);
-      scheduler.after(scheduler.world, random.between(0, 400), () =>
-        this.world.log.write({ kind: 'fence', partition, epoch }),
-      );
-    }
+    const { random } = this;
+    const isProduction = this.now().mode === 'production';
+    const other = isProduction ? 'maintenance' : 'production';
+    const same = isProduction ? 'production' : 'maintenance';
+    this.askForMode(random.chance(0.9) ? other : same);
+    if (random.chance(0.15)) this.askForMode(random.chance(0.8) ? other : same);
   }
 
-  /** The partitions get their fences one after another, from whoever can write them. */
-  private fence(epoch: number, partition: number): void {
-    const { random, scheduler } = this;
-    const { world } = scheduler;
-    if (partition === this.options.partitions) {
-      this.tell({ epoch, open: true });
-      this.switching = false;
-      if (!isProduction(epoch)) scheduler.after(world, this.calm ? 0 : random.between(0, 25), () => this.switchMode());
-      return;
-    }
-    const again = (): unknown => scheduler.after(world, random.between(1, 20), () => this.fence(epoch, partition));
+  /** False when there is nobody to ask. */
+  private askForMode(target: Mode): boolean {
     const api = this.anyRunning();
-    const running = api?.running;
-    if (!api || !running) return void again();
-    let over = false;
-    const goOn = (next: () => void): void => {
-      if (over) return;
-      over = true;
-      next();
-    };
-    scheduler.enqueue(api.owner, () => {
-      running.arbiter.fence(partition, epoch).then(
-        () => goOn(() => scheduler.after(world, 0, () => this.fence(epoch, partition + 1))),
-        () => goOn(again),
-      );
-    });
-    // The finisher died: another one goes on when its lease is over.
-    scheduler.after(world, 300, () => goOn(again));
+    if (!api) return false;
+    // Some changes that the next mode forbids are under way.
+    if (target === 'production') for (let n = this.random.below(3); n > 0; n--) this.changeMetadata(api);
+    this.send(api, ++this.requests, { kind: 'switch', target }, undefined, () => this.leaveMaintenance());
+    this.troubleInSwitch(api);
+    return true;
   }
 
-  private tell(entry: { readonly epoch: number; readonly open: boolean }): void {
+  /** There is little to see in maintenance: nobody stays for long. */
+  private leaveMaintenance(): void {
     const { random, scheduler } = this;
-    const { control, trace } = this.world;
-    const place = control.entries.push(entry) - 1;
-    trace(() => `control    epoch ${entry.epoch} ${entry.open ? 'open' : 'closed'}`);
-    for (const api of this.apis) {
-      const late = random.chance(0.8) ? random.between(0, 10) : random.between(10, 200);
-      scheduler.after(scheduler.world, late, () => api.running?.admission.followTo(place));
+    if (this.leaving || this.now().mode === 'production') return;
+    this.leaving = true;
+    scheduler.after(scheduler.world, random.between(0, 80), () => {
+      this.leaving = false;
+      if (this.calm || this.now().mode === 'production') return;
+      if (!this.askForMode('production')) this.leaveMaintenance();
+    });
+  }
+
+  /** What matters most for a switch: that a process misses it, or dies in it. */
+  private troubleInSwitch(asked: ApiProcess): void {
+    const { random, scheduler } = this;
+    if (this.weather.hangEveryMs < Number.POSITIVE_INFINITY && random.chance(0.35)) {
+      const { owner } = random.pick(this.apis);
+      scheduler.after(scheduler.world, random.between(0, 20), () => {
+        if (!this.calm) this.hangFor(owner, this.aboutALease());
+      });
+    }
+    if (this.weather.killEveryMs < Number.POSITIVE_INFINITY && random.chance(0.2)) {
+      const { owner } = asked;
+      scheduler.after(scheduler.world, random.between(0, 60), () => {
+        if (!this.calm && asked.owner === owner) this.endApi(asked);
+      });
     }
   }
 
@@ -472,18 +613,37 @@ class Schedule {
     this.faults.stop();
     this.world.network.calmDown();
     for (const { owner } of [...this.apis, ...this.projectors]) this.resume(owner);
-    if (!isProduction(this.epoch) && !this.switching) this.switchMode();
+    for (const { owner } of this.apis) this.reconnect(owner, 'leases');
+    // One that lives and does not reach the control log does not stop a switch, not even its own.
+    const [, ...others] = this.apis.filter(({ owner }) => owner.cutOffFrom.has('control'));
+    for (const { owner } of others) this.reconnect(owner, 'control');
+    this.returnToProduction();
+  }
+
+  /** The switch under way is completed; then somebody asks for production until it is there. */
+  private returnToProduction(): void {
+    const { scheduler } = this;
+    const { begun, mode } = this.now();
+    if (begun && begun.epoch !== this.expected) {
+      this.expected = begun.epoch;
+      scheduler.after(scheduler.world, patienceMs, () => {
+        if (this.now().begun?.epoch === begun.epoch)
+          this.world.violation('everything is answered', `the switch to epoch ${begun.epoch} is not completed`);
+      });
+    }
+    // A switch that was asked for before may still begin.
+    const again = (): unknown => scheduler.after(scheduler.world, 50, () => this.returnToProduction());
+    if (!begun) for (const { owner } of this.apis) this.reconnect(owner, 'control');
+    const api = this.anyRunning();
+    if (begun || mode === 'production' || !api) return void again();
+    this.send(api, ++this.requests, { kind: 'switch', target: 'production' }, undefined, again);
   }
 
   private isQuiet(): boolean {
-    const { log, store, control } = this.world;
-    const { epoch, open } = control.entries.at(-1)!;
-    if (
-      this.underWay.size > 0 ||
-      !open ||
-      !isProduction(epoch) ||
-      this.apis.some((api) => !api.running?.admission.isUpToDate)
-    )
+    const { log, store } = this.world;
+    const { mode, epoch, begun } = this.now();
+    if (this.underWay.size > 0 || begun || mode !== 'production') return false;
+    if (this.apis.some(({ running }) => running?.control.serverMode.epoch !== epoch || !running.lease.isHeld))
       return false;
     const checkpoints = store.checkpoints();
     return log.ends().every((end, partition) => checkpoints.find((one) => one.partition === partition)?.next === end);
@@ -494,6 +654,8 @@ class Schedule {
     return JSON.stringify({
       requests: [...this.underWay.keys()].map(({ id, ask }) => `${id} ${ask.kind}`),
       down: this.apis.filter((api) => !api.running).map(({ name }) => name),
+      mode: this.now().mode,
+      switching: this.now().begun,
       checkpoints: store.checkpoints().map(({ next }) => next),
       ends: log.ends(),
     });
@@ -533,10 +695,10 @@ class Schedule {
     const count = (name: string, more = 1): unknown => counts.set(name, (counts.get(name) ?? 0) + more);
     for (const { outcome, ask } of this.attempts) {
       if (!outcome) continue;
-      const kind = ask.kind === 'get' || ask.kind === 'list' ? 'query' : 'command';
+      const kind = kindOf(ask);
       if (kind === 'command') count('commands');
       const how = outcome.kind === 'unavailable' ? (outcome.outcome ?? 'unavailable') : outcome.kind;
-      count(`${kind} ${how === 'composed' || how === 'found' ? 'answered' : how}`);
+      count(`${kind} ${outcome.kind in answers ? 'answered' : how}`);
     }
     const events = truth.partitions.flat().filter(({ kind }) => kind === 'event').length;
     let valid = 0;
@@ -547,46 +709,35 @@ class Schedule {
   }
 }
 
-async function answer(
-  { admission, commands, composites, queries }: Running,
-  { ask, id, idempotency, seen }: Attempt,
-): Promise<Outcome> {
-  const admitted = admission.admit();
-  const context: RequestContext = {
-    tenant,
-    correlationId: id,
-    admitted,
-    seen,
-    ...(idempotency && { idempotency }),
-  };
+/** What the route of a call declares: the mode that it requires, and which switch waits for it. */
+function declared(ask: Ask): { readonly requirement: Requirement; readonly kind?: CallKind } {
   switch (ask.kind) {
-    case 'command':
-      return commands
-        .execute(ask.command, context)
-        .then(({ answer, position }) => ({ kind: 'answered', answer, position }));
-    case 'composite':
-      return composites
-        .start(ask.elements, ask.createNew, context)
-        .then(({ services, position }) => ({ kind: 'composed', answer: services, position }));
-    case 'get':
-      return queries
-        .get(ask.service_id, context)
-        .then(({ service, position }) => ({ kind: 'found', services: [service], position }));
-    case 'list':
-      return queries.list(ask.owner, ask.filter, ask.page, context).then(async ({ services, position }) => {
-        const found = [];
-        for await (const service of services) found.push(service);
-        return { kind: 'found', services: found, position };
-      });
+    case 'switch':
+      return { requirement: 'both' };
+    case 'metadata':
+      return { requirement: isForMaintenance(ask.command.type) ? 'maintenance' : 'both', kind: 'schema' };
+    default:
+      return { requirement: 'production', kind: 'data' };
   }
 }
 
-function failure(error: unknown): Outcome {
-  if (error instanceof Rejected) return { kind: 'rejected', code: error.code };
+/** Asks that change services or metadata are commands. */
+function kindOf({ kind }: Ask): 'command' | 'query' | 'switch' {
+  if (kind === 'switch') return kind;
+  return kind === 'get' || kind === 'list' ? 'query' : 'command';
+}
+
+function seenIn(outcome: Outcome): SeenPositions {
+  if ('position' in outcome) return { services: outcome.position };
+  return { services: nothingSeen, ...('controlPosition' in outcome && { control: outcome.controlPosition }) };
+}
+
+function failure(error: unknown, { admitted }: Attempt): Outcome {
+  if (error instanceof Rejected || error instanceof Refused) return { kind: 'rejected', code: error.code };
   if (error instanceof Unavailable) return { kind: 'unavailable', exception: error.exception, outcome: error.outcome };
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'log-unavailable' || code === 'store-unavailable')
-    return { kind: 'unavailable', exception: String(code), outcome: undefined };
+    return { kind: 'unavailable', exception: code, outcome: admitted ? undefined : 'not-applied' };
   return { kind: 'failed', error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 
@@ -600,6 +751,10 @@ function shownAsk(ask: Ask): string {
       return `get ${ask.service_id}`;
     case 'list':
       return `list ${JSON.stringify([ask.owner, ask.filter, ask.page])}`;
+    case 'switch':
+      return `for ${ask.target}`;
+    case 'metadata':
+      return `${ask.command.type} ${JSON.stringify(ask.command.data)}`;
   }
 }
 

@@ -1,28 +1,33 @@
 import {
   Arbiter,
   PassingFailure,
+  RefusedStart,
   defaultWriterLimits,
   type Checkpoint,
   type Foreign,
   type PublicEvent,
   type RecordListener,
 } from '#event-log';
-import { streamKey, type RecordedEvent } from '#events';
+import { streamKey, type Mode, type RecordedEvent } from '#events';
 import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { ProjectorProgress } from '../apps/api/src/engine/projector-progress.js';
+import { tenant } from './asks.js';
 import type { Rule } from './check.js';
-import { Admission, type Admitted } from '../apps/api/src/services/admission.js';
+import type { ControlTruth } from './history.js';
+import { MetadataPath } from '../apps/api/src/control/metadata-path.js';
+import { joinServer, type Joined } from '../apps/api/src/server-mode/join-server.js';
+import type { SwitchObserver, SwitchTimes } from '../apps/api/src/server-mode/mode-switch.js';
 import { CommandPath } from '../apps/api/src/services/command-path.js';
 import { CompositePath } from '../apps/api/src/services/composite-path.js';
 import { QueryPath } from '../apps/api/src/services/query-path.js';
 import { RecentStreams } from '../apps/api/src/services/recent-streams.js';
-import { Unavailable } from '../apps/api/src/services/unavailable.js';
 import { Projection } from '../apps/projector/src/projection/projection.js';
 import { DeadLetters, PublicEvents } from '../apps/projector/src/projection/ports.js';
 import type { Faults, Network } from './network.js';
 import type { Random } from './random.js';
-import { Owner, SimulatedClock, type Scheduler } from './scheduler.js';
+import { Owner, SimulatedClock, beginning, type Scheduler } from './scheduler.js';
 import { SimulatedTransport, type SimulatedLog } from './simulated-log.js';
+import { SimulatedPresence, type SimulatedLeases } from './simulated-presence.js';
 import { SimulatedReadModel, type SimulatedStore } from './simulated-store.js';
 
 /** Everything that processes share, and who is told when one of them does what it never may. */
@@ -33,7 +38,11 @@ export interface World {
   readonly faults: Faults;
   readonly log: SimulatedLog;
   readonly store: SimulatedStore;
-  readonly control: ControlStream;
+  readonly control: SimulatedLog;
+  /** What the control log says. */
+  readonly controlTruth: ControlTruth;
+  readonly leases: SimulatedLeases;
+  readonly reports: SwitchReports;
   readonly published: PublishedEvents;
   readonly times: Times;
   readonly trace: (line: () => string) => void;
@@ -50,70 +59,54 @@ export interface Times {
   readonly persistenceMs: number;
   readonly progressEveryMs: number;
   readonly defaultLifetimeSeconds: number;
+  readonly leaseMs: number;
+  /** For how long calls in flight are waited for before a switch to this mode. */
+  readonly drainMs: Readonly<Record<Mode, number>>;
+  readonly switch: SwitchTimes;
 }
 
-export const defaultTimes: Times = {
+export const defaultTimes: Omit<Times, 'drainMs'> = {
   appendTimeoutMs: 150,
   barrierTimeoutMs: 150,
   rowPatienceMs: 100,
   persistenceMs: 250,
   progressEveryMs: 25,
   defaultLifetimeSeconds: 3_600,
+  leaseMs: 240,
+  switch: { finisherLooksMs: 20, othersLookMs: 80, drainGraceMs: 150, finisherPatienceMs: 200, fencePatienceMs: 2_000 },
 };
 
-/** Even epochs are production, odd ones maintenance: every switch toggles. */
-export const isProduction = (epoch: number): boolean => epoch % 2 === 0;
-
-interface ModeEntry {
-  readonly epoch: number;
-  readonly open: boolean;
-}
-
-/** The mode as the control stream tells it; each process follows at its own pace. */
-export class ControlStream {
-  readonly entries: ModeEntry[] = [{ epoch: 0, open: true }];
-}
-
-class SimulatedAdmission extends Admission {
-  /** How far this process has followed. */
-  private place: number;
-
-  constructor(private readonly control: ControlStream) {
-    super();
-    this.place = control.entries.length - 1;
-  }
-
-  get isUpToDate(): boolean {
-    return this.place === this.control.entries.length - 1;
-  }
-
-  followTo(place: number): void {
-    this.place = Math.max(this.place, place);
-  }
-
-  override admit(): Admitted {
-    const { epoch, open } = this.control.entries[this.place]!;
-    if (!open) throw new Unavailable('SwitchingException', 'The system is switching its mode.', 'not-applied');
-    if (!isProduction(epoch)) throw new Unavailable('ModeException', 'Not in maintenance mode.', 'not-applied');
-    return { epoch };
-  }
+/** What processes tell their operators about switches of the mode. */
+export class SwitchReports {
+  /** A process said that it has drained while calls that were waited for were still in flight. */
+  readonly incomplete: { readonly life: string; readonly epoch: number }[] = [];
+  /** A process completes a switch although these live ones did not drain. `at`: epoch ms, true time. */
+  readonly missing: { readonly lives: readonly string[]; readonly epoch: number; readonly at: number }[] = [];
 }
 
 /** What a request handler finds in a process that is up. */
-export interface Running {
-  readonly arbiter: Arbiter;
+export interface Running extends Joined {
   readonly streams: RecentStreams;
   readonly progress: ProjectorProgress;
   readonly commands: CommandPath;
   readonly composites: CompositePath;
   readonly queries: QueryPath;
-  readonly admission: SimulatedAdmission;
+  readonly metadata: MetadataPath;
+}
+
+/** What one process has opened. */
+interface Opened {
+  readonly log: Arbiter;
+  readonly control: Arbiter;
+  readonly presence: SimulatedPresence;
+  readonly clock: SimulatedClock;
 }
 
 /** An api process from its start to its death, and its successors. */
 export class ApiProcess {
   owner: Owner;
   running: Running | undefined;
+  private opened: Opened | undefined;
   private lives = 0;
   private names = 0;
 
@@ -149,47 +142,51 @@ export class ApiProcess {
     this.running?.streams['known'].clear();
   }
 
-  /** Gives up its log as a process does that ends, or begins again; who waits there is answered. */
+  /** Gives up its logs as a process does that ends, or begins again; who waits there is answered. */
   shut(): void {
-    const { running, owner } = this;
-    if (!running) return;
+    const { running, opened, owner } = this;
+    if (!running || !opened) return;
     this.running = undefined;
     this.world.trace(() => `${this.name}      shuts`);
     const { scheduler } = this.world;
-    scheduler.enqueue(owner, () => {
-      void running.progress.stop();
-      void running.arbiter.close();
-    });
+    scheduler.enqueue(owner, () => void this.close(opened, running));
+  }
+
+  private async close(opened: Opened, { modeSwitch, lease, progress }: Running): Promise<void> {
+    const { scheduler } = this.world;
+    for (const part of [modeSwitch, lease, progress]) await scheduler.point(part.stop());
+    await this.closeLogs(opened);
+  }
+
+  private async closeLogs({ presence, control, log }: Opened): Promise<void> {
+    for (const part of [presence, control, log]) await this.world.scheduler.point(part.close());
   }
 
   private start(): Owner {
     const { scheduler, trace } = this.world;
-    const owner = new Owner(`${this.name}.${++this.lives}`);
+    const owner = new Owner(`${this.name}.${++this.lives}`, scheduler.now);
     trace(() => `${owner.name}    starts`);
     scheduler.enqueue(owner, () => void this.comeUp(owner));
     return owner;
   }
 
-  /** As the api does it: from the checkpoints on, tried again until log and store are there. */
+  /** As the api does it: from the checkpoints on, tried again until logs and store are there. */
   private async comeUp(owner: Owner): Promise<void> {
     const { scheduler, trace } = this.world;
     const readModel = new SimulatedReadModel(this.world.store, this.world, owner.name);
     for (;;) {
-      let close = (): Promise<void> => Promise.resolve();
+      const opened = this.open(owner);
       try {
         const checkpoints = await scheduler.point(readModel.checkpoints());
-        const running = this.assemble(owner, readModel, checkpoints);
-        const { arbiter, streams, progress, admission } = running;
-        close = () => arbiter.close();
-        await scheduler.point(arbiter.follow(checkpoints, this.inOrder(owner, checkpoints, streams.listen)));
-        await scheduler.point(progress.start());
-        admission.followTo(this.world.control.entries.length - 1);
+        const running = await this.assemble(owner, opened, readModel, checkpoints);
+        this.opened = opened;
         this.running = running;
         trace(() => `${owner.name}    is up`);
         return;
       } catch (error) {
         trace(() => `${owner.name}    cannot start yet: ${String(error)}`);
-        await scheduler.point(close());
+        if (error instanceof RefusedStart) this.world.violation('everything is answered', error.message);
+        await this.closeLogs(opened);
         await scheduler.point(scheduler.sleep(owner, 20));
       }
     }
@@ -211,27 +208,49 @@ export class ApiProcess {
     };
   }
 
-  private assemble(owner: Owner, readModel: ReadModel, followed: readonly StoredCheckpoint[]): Running {
+  private open(owner: Owner): Opened {
     const { world } = this;
-    const { times } = world;
-    const clock = new SimulatedClock(world.scheduler, owner, this.skew);
-    const transport = new SimulatedTransport(world.log, owner, (what) =>
-      world.violation('the transport is used as it must be', `${owner.name}: ${what}`),
-    );
-    const newId = (kind: string): string => `${owner.name}-${kind}-${this.names++}`;
-    const arbiter = new Arbiter(transport, clock, {
-      appendTimeoutMs: times.appendTimeoutMs,
-      barrierTimeoutMs: times.barrierTimeoutMs,
-      writer: { ...defaultWriterLimits, records: 4, persistenceMs: times.persistenceMs },
-      newId: () => newId('marker'),
-      onFatal: (error) => this.end(owner, error),
-    });
-    const streams = new RecentStreams(arbiter, readModel, clock, {
+    const { times, scheduler } = world;
+    const clock = new SimulatedClock(scheduler, owner, this.skew);
+    const arbiter = (log: SimulatedLog): Arbiter => {
+      const transport = new SimulatedTransport(log, owner, (what) =>
+        world.violation('the transport is used as it must be', `${owner.name}: ${what}`),
+      );
+      return new Arbiter(transport, clock, {
+        appendTimeoutMs: times.appendTimeoutMs,
+        barrierTimeoutMs: times.barrierTimeoutMs,
+        writer: { ...defaultWriterLimits, records: 4, persistenceMs: times.persistenceMs },
+        newId: () => this.newId(owner, 'marker'),
+        onFatal: (error) => this.end(owner, error),
+      });
+    };
+    const presence = new SimulatedPresence(world.leases, owner, () => this.monotonic(owner));
+    return { log: arbiter(world.log), control: arbiter(world.control), presence, clock };
+  }
+
+  private newId(owner: Owner, kind: string): string {
+    return `${owner.name}-${kind}-${this.names++}`;
+  }
+
+  /** Counted from the start of the process, ms. */
+  private monotonic({ since }: Owner): number {
+    return this.world.scheduler.now - since;
+  }
+
+  private async assemble(
+    owner: Owner,
+    { log, control, presence, clock }: Opened,
+    readModel: ReadModel,
+    followed: readonly StoredCheckpoint[],
+  ): Promise<Running> {
+    const { world } = this;
+    const { times, scheduler } = world;
+    const streams = new RecentStreams(log, readModel, clock, {
       knownBytes: this.knownBytes,
       rowPatienceMs: times.rowPatienceMs,
     });
     const progress = new ProjectorProgress({
-      log: arbiter,
+      log,
       readModel,
       streams,
       clock,
@@ -245,31 +264,63 @@ export class ApiProcess {
         ),
     });
     const { refuseWhenBehind } = progress;
+    await scheduler.point(log.follow(followed, this.inOrder(owner, followed, streams.listen)));
+    const joined = await scheduler.point(
+      joinServer({
+        control,
+        data: log,
+        presence,
+        clock,
+        monotonic: () => this.monotonic(owner),
+        tenant,
+        initialMetadata: () => ({ type: 'InitializeMetadata', data: {} }),
+        leaseMs: times.leaseMs,
+        drainMs: times.drainMs,
+        switchTimes: times.switch,
+        newId: () => this.newId(owner, 'control'),
+        observer: this.observer(owner),
+        onRenewal: (error) => error && world.trace(() => `${owner.name}    lease not renewed: ${String(error)}`),
+        onFatal: (error) => this.end(owner, error),
+      }),
+    );
+    await scheduler.point(progress.start());
     const commands = new CommandPath({
-      log: arbiter,
+      log,
       streams,
       refuseWhenBehind,
-      newEventId: () => newId('event'),
+      newEventId: () => this.newId(owner, 'event'),
       clock,
     });
-    const queries = new QueryPath({ log: arbiter, readModel, streams });
+    const queries = new QueryPath({ log, readModel, streams });
     const composites = new CompositePath({
-      log: arbiter,
+      log,
       streams,
       refuseWhenBehind,
       commands,
       queries,
       defaultLifetime: { slide: times.defaultLifetimeSeconds },
-      newPartId: () => newId('part'),
+      newPartId: () => this.newId(owner, 'part'),
     });
+    const metadata = new MetadataPath(joined.control, clock);
+    return { ...joined, streams, progress, commands, composites, queries, metadata };
+  }
+
+  private observer(owner: Owner): SwitchObserver {
+    const { reports, scheduler, trace } = this.world;
+    const said = (what: string): void => trace(() => `${owner.name}    ${what}`);
     return {
-      arbiter,
-      streams,
-      progress,
-      commands,
-      composites,
-      queries,
-      admission: new SimulatedAdmission(world.control),
+      started: (to, epoch) => said(`closes its gate for ${to}, epoch ${epoch}`),
+      drained: (epoch, _ms, complete) => {
+        said(`drained for epoch ${epoch}${complete ? '' : ', calls are still in flight'}`);
+        if (!complete) reports.incomplete.push({ life: owner.name, epoch });
+      },
+      finishing: (epoch, _drained, missing) => {
+        said(`completes the switch to epoch ${epoch}${missing.length > 0 ? ` without ${missing.join(', ')}` : ''}`);
+        if (missing.length > 0) reports.missing.push({ lives: missing, epoch, at: beginning + scheduler.now });
+      },
+      fenced: (epoch) => said(`has fenced epoch ${epoch}`),
+      switched: (mode, epoch) => said(`opens its gate in ${mode}, epoch ${epoch}`),
+      failed: (epoch, error) => said(`fails in the switch to epoch ${epoch}: ${String(error)}`),
     };
   }
 

@@ -5,10 +5,16 @@ import type { Random } from './random.js';
 export class Owner {
   alive = true;
   hangs = false;
+  /** What it cannot reach. */
+  readonly cutOffFrom = new Set<'control' | 'leases'>();
   /** What became ready while the process hung. */
   readonly heldBack: (() => void)[] = [];
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly name: string,
+    /** When it began, virtual ms. */
+    readonly since = 0,
+  ) {}
 }
 
 interface Continuation {
@@ -90,13 +96,15 @@ export class Scheduler {
   /** Resolves when `done` holds, or with false when nothing can happen any more or `maxSteps` are over. */
   run(done: () => boolean, maxSteps: number): Promise<boolean> {
     const last = this.steps + maxSteps;
+    const soon = Promise.resolve();
     return new Promise((resolve) => {
       const step = (): void => {
         if (done()) return resolve(true);
         if (this.steps >= last || !this.advance()) return resolve(false);
-        // The next tick comes when every microtask is done: then all that goes on from here waits again.
-        queueMicrotask(() => process.nextTick(step));
+        void soon.then(tick);
       };
+      // The next tick comes when every microtask is done: then all that goes on from here waits again.
+      const tick = (): void => process.nextTick(step);
       process.nextTick(step);
     });
   }

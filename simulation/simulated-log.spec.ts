@@ -18,6 +18,7 @@ function open(): Promise<EventLogFixture> {
   const random = new Random(seed);
   const scheduler = new Scheduler(random);
   const faults = new Faults(noFaults);
+  let sequence = 0;
   const log = new SimulatedLog({
     scheduler,
     random,
@@ -25,6 +26,7 @@ function open(): Promise<EventLogFixture> {
     network: new Network(random, 1, 0),
     partitions: 3,
     trace: () => undefined,
+    nextSequence: () => sequence++,
   });
   const stop = playOn(scheduler);
   return Promise.resolve(fixture(log, stop));

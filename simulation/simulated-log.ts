@@ -24,17 +24,23 @@ export interface SimulatedLogParts {
   readonly faults: Faults;
   readonly partitions: number;
   readonly trace: (line: () => string) => void;
+  /** The place of the next record in the order of the whole world. */
+  readonly nextSequence: () => number;
+  /** Everybody reads all of it from its beginning and no process can go on without: values are not damaged. */
+  readonly isControl?: boolean;
 }
 
 /** The brokers: partitions of records, each with the time of its broker; groups whose members share the partitions. */
 export class SimulatedLog {
   readonly partitions: readonly Stored[][];
-  private sequence = 0;
+  /** How a trace calls it. */
+  readonly letter: string;
   private readonly woken = new Set<() => void>();
   private members: Member[] = [];
   private readonly holders: (Holding | undefined)[];
 
   constructor(readonly parts: SimulatedLogParts) {
+    this.letter = parts.isControl ? 'c' : 's';
     this.partitions = Array.from({ length: parts.partitions }, () => []);
     this.holders = this.partitions.map(() => undefined);
     this.partitions.forEach((_, partition) =>
@@ -43,11 +49,7 @@ export class SimulatedLog {
   }
 
   logId(partition: number): string {
-    return `log-${partition}`;
-  }
-
-  get records(): number {
-    return this.sequence;
+    return `${this.letter}-log-${partition}`;
   }
 
   ends(): number[] {
@@ -58,20 +60,25 @@ export class SimulatedLog {
   write(
     record: Unplaced | (Unplaced & { readonly logId: string }) | { kind: 'foreign'; partition: number; reason: string },
   ): void {
-    const { scheduler, random, faults, trace } = this.parts;
+    const { scheduler, random, faults, trace, isControl, nextSequence } = this.parts;
     const { partition } = record;
     const records = this.partitions[partition]!;
     const recordedAt = Math.max(records.at(-1)?.recordedAt ?? 0, Math.floor(beginning + scheduler.now));
-    const broken = record.kind === 'event' && random.chance(faults.rates.brokenValue);
+    const broken = !isControl && record.kind === 'event' && random.chance(faults.rates.brokenValue);
     const stored = {
       ...record,
       ...(broken && { value: '{"broken' }),
       offset: records.length,
       recordedAt,
-      sequence: this.sequence++,
+      sequence: nextSequence(),
     } as Stored;
     records.push(stored);
-    trace(() => `log        ${shown(stored)}${broken ? ' BROKEN' : ''}`);
+    trace(() => `log        ${shown(stored, this.letter)}${broken ? ' BROKEN' : ''}`);
+    this.wake();
+  }
+
+  /** Whoever waits for something new looks again. */
+  wake(): void {
     for (const wake of this.woken) wake();
   }
 
@@ -278,8 +285,13 @@ export class SimulatedTransport extends LogTransport {
     this.caused = fate;
   }
 
+  private get isCutOff(): boolean {
+    return this.log.parts.isControl === true && this.owner.cutOffFrom.has('control');
+  }
+
   private nextFate(): Fate {
     const { faults, random } = this.log.parts;
+    if (this.isCutOff) return 'request-lost';
     const fate = this.caused ?? (random.chance(faults.rates.append) ? random.weighted(fates) : 'stored');
     this.caused = undefined;
     return fate;
@@ -320,7 +332,7 @@ export class SimulatedTransport extends LogTransport {
     const { scheduler, network, faults, random } = this.log.parts;
     return new Promise((resolve, reject) => {
       scheduler.after(scheduler.world, network.hop(), () => {
-        if (random.chance(faults.rates.append)) return reject(new Error('no broker there'));
+        if (this.isCutOff || random.chance(faults.rates.append)) return reject(new Error('no broker there'));
         this.broken = false;
         this.owed = undefined;
         resolve();
@@ -352,24 +364,27 @@ export class SimulatedTransport extends LogTransport {
     let fetching = false;
     let closed = false;
     const fetch = (): void => {
-      if (fetching || closed || next >= records.length || !this.owner.alive) return;
+      if (fetching || closed || next >= records.length || !this.owner.alive || this.isCutOff) return;
       fetching = true;
       scheduler.after(scheduler.world, network.hop(), () => {
         if (random.chance(faults.rates.rejoin)) {
           next = random.below(next + 1);
           faults.happened('tail rejoins and reads again');
-          trace(() => `${this.owner.name} tail rejoins partition ${partition} at ${next}`);
+          trace(() => `${this.owner.name} tail rejoins ${this.log.letter}${partition} at ${next}`);
         } else if (random.chance(faults.rates.hole)) {
           next = Math.min(records.length - 1, next + 1 + random.below(3));
           faults.happened('tail rejoins behind a hole');
-          trace(() => `${this.owner.name} tail rejoins partition ${partition} behind a hole at ${next}`);
+          trace(() => `${this.owner.name} tail rejoins ${this.log.letter}${partition} behind a hole at ${next}`);
         }
         const fetched = records.slice(next, next + 1 + random.below(6));
         next += fetched.length;
         scheduler.enqueue(this.owner, () => {
           fetching = false;
           if (!closed) {
-            trace(() => `${this.owner.name} reads s${partition}:${fetched.map(({ offset }) => offset).join(',')}`);
+            trace(
+              () =>
+                `${this.owner.name} reads ${this.log.letter}${partition}:${fetched.map(({ offset }) => offset).join(',')}`,
+            );
             onRecords(fetched);
           }
           fetch();
@@ -415,8 +430,8 @@ const sameRecords = (some: readonly Unplaced[], others: readonly Unplaced[]): bo
   some.length === others.length && some.every((record, index) => record === others[index]);
 
 /** One record on one line of a trace. */
-export function shown(record: LogRecord): string {
-  const place = `s${record.partition}:${record.offset} @${record.recordedAt - beginning}`;
+export function shown(record: LogRecord, letter = 's'): string {
+  const place = `${letter}${record.partition}:${record.offset} @${record.recordedAt - beginning}`;
   switch (record.kind) {
     case 'event':
       return `${place} ${record.stream} v${record.version} e${record.epoch} ${record.type} by ${record.correlationId}`;

@@ -11,7 +11,7 @@ const underWay: ServerMode = {
 };
 
 /** The gate of a process that knows this mode, and holds its lease or does not. */
-function gateIn(serverMode: ServerMode, lease = { isHeld: true }) {
+function gateIn(serverMode: ServerMode, lease = { isHeld: true, term: 1 }) {
   const control = { serverMode };
   return { gate: new Gate(control as unknown as ControlLog, lease, new SystemClock()), control, lease };
 }
@@ -23,7 +23,7 @@ describe('admission', () => {
     { server: maintenance, requirement: 'maintenance' },
     { server: maintenance, requirement: 'both' },
   ] as const)('gives the epoch of the mode: $requirement in $server.mode', ({ server, requirement }) =>
-    expect(gateIn(server).gate.admit(requirement, 'GET /x')).toStrictEqual({ epoch: server.epoch }),
+    expect(gateIn(server).gate.admit(requirement, 'GET /x')).toStrictEqual({ epoch: server.epoch, term: 1 }),
   );
 
   it.each([
@@ -46,7 +46,7 @@ describe('admission', () => {
   );
 
   it.each(['production', 'both'] as const)('refuses %s when the lease has run out', (requirement) =>
-    expect(() => gateIn(production, { isHeld: false }).gate.admit(requirement, 'GET /x')).toThrow(
+    expect(() => gateIn(production, { isHeld: false, term: 1 }).gate.admit(requirement, 'GET /x')).toThrow(
       expect.objectContaining({ exception: 'ServiceUnavailableException' }) as Error,
     ),
   );
@@ -69,6 +69,12 @@ describe('the second look, before an answer goes out', () => {
     const { gate, lease } = gateIn(production);
     const admitted = gate.admit('production', 'GET /x');
     lease.isHeld = false;
+    expect(() => gate.readmit(admitted)).toThrow('may not know the mode');
+  });
+  it('refuses when the lease had run out meanwhile', () => {
+    const { gate, lease } = gateIn(production);
+    const admitted = gate.admit('production', 'GET /x');
+    lease.term++;
     expect(() => gate.readmit(admitted)).toThrow('may not know the mode');
   });
 });

@@ -25,7 +25,7 @@ export class Gate extends Admission {
 
   constructor(
     private readonly control: ControlLog,
-    private readonly lease: Pick<ProcessLease, 'isHeld'>,
+    private readonly lease: Pick<ProcessLease, 'isHeld' | 'term'>,
     private readonly clock: Clock,
   ) {
     super();
@@ -39,14 +39,16 @@ export class Gate extends Admission {
       const message = `The method '${method}' is not available while the system is in '${mode}' mode.`;
       throw new Unavailable('ModeException', message, 'not-applied', OTHER_MODE_RETRY_SECONDS);
     }
-    return { epoch };
+    return { epoch, term: this.lease.term };
   }
 
   /**
    * To be asked just before a query is answered: a process that was cut off meanwhile may show what is no longer so, and
-   * one that hung through a switch answers in the wrong mode. Throws `Unavailable`.
+   * one that hung through a switch answers in the wrong mode. A lease that was lost and regained does not help: nobody
+   * has waited for what was admitted before. Throws `Unavailable`.
    */
-  readmit({ epoch }: Admitted): void {
+  readmit({ epoch, term }: Admitted): void {
+    if (this.lease.term !== term) throw outOfTouch();
     this.refuseWithoutLease();
     if (this.control.serverMode.epoch !== epoch) throw switching();
   }
@@ -81,11 +83,13 @@ export class Gate extends Admission {
   }
 
   private refuseWithoutLease(): void {
-    if (this.lease.isHeld) return;
-    throw new Unavailable(
-      'ServiceUnavailableException',
-      'This process has lost touch with the event log and may not know the mode of the server. Try again.',
-      'not-applied',
-    );
+    if (!this.lease.isHeld) throw outOfTouch();
   }
 }
+
+const outOfTouch = (): Unavailable =>
+  new Unavailable(
+    'ServiceUnavailableException',
+    'This process has lost touch with the event log and may not know the mode of the server. Try again.',
+    'not-applied',
+  );

@@ -48,6 +48,18 @@ async function held(onRegained: () => Promise<void> = () => Promise.resolve()) {
 }
 
 describe('the lease of a process', () => {
+  it('is another one after it had run out, and the same while it is renewed in time', async () => {
+    const { lease, presence, renew } = await held();
+    const { term } = lease;
+    presence.now = LEASE_MS - 1;
+    await renew();
+    expect(lease.term).toBe(term);
+    presence.now = 2 * LEASE_MS;
+    await renew();
+    expect(lease.isHeld).toBe(true);
+    expect(lease.term).not.toBe(term);
+  });
+
   it('is held until it runs out, and longer when it is renewed', async () => {
     const { lease, presence, renew } = await held();
     presence.now = LEASE_MS - 1;

@@ -21,6 +21,7 @@ const RENEWALS_PER_LEASE = 4;
 export class ProcessLease {
   private readonly monotonic: () => number;
   private until = Number.NEGATIVE_INFINITY;
+  private losses = 0;
   private stopped = false;
   private cancel: () => void = () => undefined;
   private renewing: Promise<void> = Promise.resolve();
@@ -35,6 +36,11 @@ export class ProcessLease {
 
   get isHeld(): boolean {
     return this.monotonic() < this.until;
+  }
+
+  /** The same for as long as others wait for this process without a gap. */
+  get term(): number {
+    return this.losses;
   }
 
   /** Resolves when the lease runs for the first time. Throws `LogUnavailable`. */
@@ -64,7 +70,10 @@ export class ProcessLease {
     try {
       const until = await this.presence.renew(this.options.leaseMs);
       // Others may have switched the mode without waiting for this process.
-      if (!this.isHeld) await this.options.onRegained();
+      if (!this.isHeld) {
+        await this.options.onRegained();
+        this.losses++;
+      }
       if (!this.stopped) this.until = until;
       this.options.onRenewal();
     } catch (error) {

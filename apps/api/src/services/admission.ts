@@ -6,6 +6,8 @@ export type Requirement = Mode | 'both';
 /** The gate let it pass. Whatever it records carries the epoch of that moment, through every retry (design 3, step 0). */
 export interface Admitted {
   readonly epoch: number;
+  /** Of the lease of this process at that moment: a query is not answered under another one. */
+  readonly term: number;
 }
 
 /** The gate: no command appends without an admission, whoever sends it. */
