@@ -216,7 +216,7 @@ class Unanswered {
  */
 function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket, behindOthers: boolean): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  if (behindOthers) return void socket.destroySoon();
+  if (behindOthers) return socket.destroySoon();
   const status = clientErrorStatus[error.code ?? ''] ?? 400;
   const reason = STATUS_CODES[status] ?? 'Bad Request';
   const refusal = Object.assign(new Error(`The request cannot be read: ${reason}`), { statusCode: status });
