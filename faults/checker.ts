@@ -548,30 +548,44 @@ class Checker {
       ...(this.written.get(id) ?? []),
     ]);
     const ids = [...new Set([...streams.map(({ stream }) => stream), ...ofCalls])];
-    const records = ids.flatMap((id) => this.recordsOf(id));
-    const brought = records.flatMap(({ correlationId }) => this.byId.get(correlationId) ?? []);
+    const records = ids.flatMap((id) => this.recordsOf(id, calls));
+    const brought = records.flatMap(({ correlationId, isDuring }) => (isDuring && this.byId.get(correlationId)) || []);
     const concerned = [...new Set([...calls, ...brought])].sort((a, b) => a.begin.order - b.begin.order);
     this.found.push({ rule, what, shown: [...records.map(({ line }) => line), ...concerned.map(callLine)] });
   }
 
-  /** All records of a stream, in log order, with what the rule says of them. */
-  private recordsOf(id: string): readonly { readonly correlationId: string; readonly line: string }[] {
+  /**
+   * The records of a stream, in log order, with what the rule says of them: those that may have been there before all of
+   * these calls had ended. `isDuring`: it is the last that was there when they began, or came afterwards.
+   */
+  private recordsOf(id: string, calls: readonly Call[]): readonly ShownRecord[] {
     const stream = this.stream(id);
-    const shown: { correlationId: string; line: string }[] = [];
-    for (const records of this.partitions) {
+    const shown: ShownRecord[] = [];
+    for (const [partition, records] of this.partitions.entries()) {
+      const ends = calls.map(({ answer }) => this.knowledge.after(partition, answer?.end));
+      const known = Math.min(...calls.map(({ begin }) => this.knowledge.before(partition, begin)));
+      const from = stream?.steps.findLast(({ record }) => record.offset <= known)?.record.offset ?? 0;
+      const to = calls.length > 0 ? Math.max(...ends) : Number.POSITIVE_INFINITY;
       let epoch = 0;
       for (const record of records) {
         if (record.kind === 'fence') epoch = fenced(epoch, record.epoch);
-        if (record.kind !== 'event' || record.stream !== id) continue;
-        const before = stream?.steps.findLast((step) => step.record.offset < record.offset)?.head ?? unwritten.head;
+        if (record.kind !== 'event' || record.stream !== id || record.offset >= to) continue;
+        const { offset, correlationId } = record;
+        const before = stream?.steps.findLast((step) => step.record.offset < offset)?.head ?? unwritten.head;
         const judgement = judge(record, before, epoch);
         const verdict = judgement.valid ? '' : `  void: ${judgement.reason}`;
-        const text = `  ${named(record)} epoch ${record.epoch} by ${record.correlationId}${verdict}`;
-        shown.push({ correlationId: record.correlationId, line: text });
+        const line = `  ${named(record)} epoch ${record.epoch} by ${correlationId}${verdict}`;
+        shown.push({ correlationId, line, isDuring: calls.length === 0 || offset >= from });
       }
     }
     return shown;
   }
+}
+
+interface ShownRecord {
+  readonly correlationId: string;
+  readonly line: string;
+  readonly isDuring: boolean;
 }
 
 type Shown = { readonly [name: string]: unknown };

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Mode } from '#events';
 
 /** States and tasks have extensions too. */
@@ -99,8 +99,10 @@ export class History {
   private order = 0;
   private readonly beganAt = performance.now();
 
-  /** Without a file it is kept in memory alone. */
-  constructor(private readonly file?: string) {}
+  /** Without a file it is kept in memory alone. What was in the file is gone. */
+  constructor(private readonly file?: string) {
+    if (file !== undefined) writeFileSync(file, '');
+  }
 
   asked(asked: CallAsked): Call {
     const call: Call = { ...asked, begin: this.moment() };

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../simulation/random.js';
@@ -124,7 +124,7 @@ function counts(world: World, { calls, services, rows }: Evidence) {
 function keep(folder: string, { services, control, rows, entries }: Evidence, found: readonly Violation[]): void {
   for (const [name, items] of Object.entries({ services, control, rows, entries }))
     writeFileSync(path.join(folder, `${name}.jsonl`), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-  for (const violation of found) appendFileSync(path.join(folder, 'violations.txt'), `${shown(violation)}\n\n`);
+  writeFileSync(path.join(folder, 'violations.txt'), found.map((violation) => `${shown(violation)}\n\n`).join(''));
 }
 
 /** The rule, what breaks it, and the least that shows it. */

@@ -57,6 +57,12 @@ export const scenarios: readonly Scenario[] = [
     faults: [faults.brokerKilled('cassandra')],
   },
   {
+    name: 'brokers-killed',
+    about: 'Kafka and Cassandra die and come back, at the same time too',
+    ...distributed,
+    faults: [faults.brokerKilled('kafka'), faults.brokerKilled('cassandra')],
+  },
+  {
     name: 'mode-switches',
     about: 'the mode is switched to and fro while an api hangs',
     ...distributed,
