@@ -45,6 +45,8 @@ let server: Server;
 async function violationsOf(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<Found> {
   server = createServer({ requireHostHeader: false }, answer).listen(0, '127.0.0.1');
   server.on('clientError', refuseNoise);
+  // Else Node answers by itself, in a form of its own.
+  server.on('checkExpectation', answer);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return fuzzBytes({
