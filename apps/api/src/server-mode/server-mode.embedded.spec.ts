@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await running.stop();
-  process.stdout.write(`suite: RoutesByMode, routes: ${routes.length}\n`);
+  process.stdout.write(`suite: RoutesByMode, cases: ${routes.length}\n`);
 });
 
 const switchTo = (mode: string): Promise<LightMyRequestResponse> =>
