@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { deleteTopics, describeOnKafka, newTopicPrefix } from './real-kafka.js';
 import { KafkaProxy } from './kafka-proxy.mjs';
@@ -27,20 +28,22 @@ describeOnKafka('the fault proxy', ({ address, proxied }) => {
 
   beforeEach(async () => {
     proxy = await KafkaProxy.start(proxied);
-    const retry = { retries: 0 };
-    producer = new Kafka({
-      brokers: [proxy.address],
-      logLevel: logLevel.NOTHING,
-      requestTimeout: 1_000,
-      retry,
-    }).producer({ retry });
-    await producer.connect();
+    producer = await connect();
   }, CASE_TIMEOUT_MS);
 
   afterEach(async () => {
     await producer.disconnect();
     await proxy.close();
   }, CASE_TIMEOUT_MS);
+
+  const connect = async (): Promise<Producer> => {
+    const retry = { retries: 0 };
+    const brokers = [proxy.address];
+    const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, requestTimeout: 1_000, retry });
+    const connected = kafka.producer({ retry });
+    await connected.connect();
+    return connected;
+  };
 
   const send = (to: string): Promise<unknown> =>
     producer.send({ topic: to, messages: [{ partition: 0, key: `about ${topic}`, value: 'x' }] });
@@ -146,6 +149,56 @@ describeOnKafka('the fault proxy', ({ address, proxied }) => {
       const began = performance.now();
       await send(topic);
       expect(performance.now() - began).toBeGreaterThanOrEqual(delay - 1);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'carries no more than so many bytes a second, and all of them',
+    async () => {
+      await send(topic);
+      const before = await stored();
+      const [bytes, bytesPerSecond] = [8_000, 16_000];
+      proxy.throttle(bytesPerSecond);
+      const began = performance.now();
+      await producer.send({ topic, messages: [{ partition: 0, value: randomBytes(bytes) }] });
+      expect(performance.now() - began).toBeGreaterThan((bytes / bytesPerSecond) * 900);
+      expect(await stored()).toBe(before + 1);
+      proxy.heal();
+      await send(topic);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it.each([
+    { direction: 'requests', arrived: 0 },
+    { direction: 'answers', arrived: 1 },
+  ] as const)(
+    'loses all $direction of a connection for good, and leaves new ones alone',
+    async ({ direction, arrived }) => {
+      await send(topic);
+      const before = await stored();
+      proxy.halfOpen(direction);
+      await expect(send(topic)).rejects.toThrow();
+      proxy.heal();
+      expect(await stored()).toBe(before + arrived);
+      await producer.disconnect();
+      producer = await connect();
+      await send(topic);
+      expect(await stored()).toBe(before + arrived + 1);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
+  it(
+    'loses an answer of whatever kind, once the request went through',
+    async () => {
+      await send(topic);
+      const before = await stored();
+      const lost = proxy.loseNextAnswer();
+      await expect(send(topic)).rejects.toThrow();
+      await lost;
+      expect(await stored()).toBe(before + 1);
     },
     CASE_TIMEOUT_MS,
   );

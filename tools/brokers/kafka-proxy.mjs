@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection, split, TcpProxy } from './tcp-proxy.mjs';
 
 const PRODUCE = 0;
 const METADATA_REQUEST = Buffer.from('00000010' + '00030001' + '00000001' + '0002' + '6370' + '00000000', 'hex');
@@ -90,36 +91,18 @@ async function advertisedAddress(listener) {
   }
 }
 
-const split = (address) => {
-  const colon = address.lastIndexOf(':');
-  return [address.slice(0, colon), Number(address.slice(colon + 1))];
-};
-
-class Connection {
+class KafkaConnection extends Connection {
+  #requestFrames = new Frames();
+  #answerFrames = new Frames();
   /** Correlation ids of produce requests whose answer is to be lost, with what to do then. */
   #toLose = new Map();
 
-  constructor(proxy, client, broker) {
-    Object.assign(this, { proxy, client, broker });
-    const requests = new Frames();
-    const answers = new Frames();
-    client.on('data', (chunk) => {
-      for (const frame of requests.of(chunk)) this.#request(frame);
-    });
-    broker.on('data', (chunk) => {
-      for (const frame of answers.of(chunk)) this.#answer(frame);
-    });
-    for (const socket of [client, broker]) {
-      socket.setNoDelay(true);
-      socket.on('error', () => this.cut());
-      socket.on('close', () => this.cut());
-    }
+  request(bytes) {
+    for (const frame of this.#requestFrames.of(bytes)) this.#request(frame);
   }
 
-  cut() {
-    this.client.destroy();
-    this.broker.destroy();
-    this.proxy.connections.delete(this);
+  answer(bytes) {
+    for (const frame of this.#answerFrames.of(bytes)) this.#answer(frame);
   }
 
   #request(frame) {
@@ -131,66 +114,43 @@ class Connection {
         return this.cut();
       }
       if (fault) this.#toLose.set(correlationId, fault);
-      if (this.proxy.keepBack(topics, frame, () => this.#pass(frame))) return;
+      if (this.proxy.keepBack(topics, frame, () => super.request(frame))) return;
     }
-    this.#pass(frame);
-  }
-
-  #pass(frame) {
-    if (!this.broker.destroyed) this.broker.write(frame);
+    super.request(frame);
   }
 
   #answer(frame) {
     const fault = this.#toLose.get(frame.readInt32BE(4));
-    if (fault) {
-      fault.done();
-      return this.cut();
-    }
-    if (this.proxy.silent) return;
-    const pass = () => {
-      if (!this.client.destroyed && !this.proxy.silent) this.client.write(frame);
-    };
-    if (this.proxy.delayMs > 0) setTimeout(pass, this.proxy.delayMs);
-    else pass();
+    if (!fault) return super.answer(frame);
+    fault.done();
+    this.cut();
   }
 }
 
-export class KafkaProxy {
-  connections = new Set();
-  silent = false;
-  delayMs = 0;
+export class KafkaProxy extends TcpProxy {
   #faults = [];
   #holds = new Set();
-  #refusing = false;
-  #server;
-
-  constructor(server, address) {
-    this.#server = server;
-    this.address = address;
-  }
 
   /** Stands where the listener (`host:port`) sends its clients to; waits while another test's proxy is there. */
   static async start(listener) {
     const { host, port } = await advertisedAddress(listener);
     if (listener === `${host}:${port}`)
       throw new Error(`${listener} advertises itself: it was started without a proxy port`);
-    const [brokerHost, brokerPort] = split(listener);
     const server = net.createServer();
-    const proxy = new KafkaProxy(server, `${host}:${port}`);
-    server.on('connection', (client) => {
-      if (proxy.#refusing) return client.destroy();
-      proxy.connections.add(new Connection(proxy, client, net.connect(brokerPort, brokerHost)));
-    });
     for (let polls = 1; ; polls += 1) {
       try {
         server.listen(port, host);
         await once(server, 'listening');
-        return proxy;
+        return new KafkaProxy(server, `${host}:${port}`, listener);
       } catch (error) {
         if (error.code !== 'EADDRINUSE' || polls >= LISTEN_POLLS) throw error;
         await sleep(LISTEN_POLL_MS);
       }
     }
+  }
+
+  connection(client, broker) {
+    return new KafkaConnection(this, client, broker);
   }
 
   /** Resolves when it happened: the broker took the produce request, its answer is lost, the connection cut. */
@@ -243,42 +203,11 @@ export class KafkaProxy {
     return hold !== undefined;
   }
 
-  /** From now on answers are lost, while requests still reach the broker and connections stay open. */
-  silence() {
-    this.silent = true;
-  }
-
-  /** Every answer comes so much later. */
-  delay(ms) {
-    this.delayMs = ms;
-  }
-
-  /** Cuts all connections; new ones are accepted. */
-  cut() {
-    for (const connection of this.connections) connection.cut();
-  }
-
-  /** Cuts all connections and takes no new ones: the broker cannot be reached. */
-  unplug() {
-    this.#refusing = true;
-    this.cut();
-  }
-
-  /**
-   * Ends silence, delay, unplugging and holds, and forgets faults that did not happen. Connections that may have missed
-   * something are cut; what was held and not released is lost.
-   */
+  /** Ends holds too (what was held and not released is lost), and forgets faults that did not happen. */
   heal() {
-    if (this.silent || this.#holds.size > 0) this.cut();
-    Object.assign(this, { silent: false, delayMs: 0 });
-    this.#refusing = false;
+    if (this.#holds.size > 0) this.cut();
     this.#faults = [];
     this.#holds.clear();
-  }
-
-  async close() {
-    this.unplug();
-    this.#server.close();
-    await once(this.#server, 'close');
+    super.heal();
   }
 }
