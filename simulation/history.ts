@@ -274,6 +274,7 @@ function fold(record: RecordedEvent, before: Step | undefined, isFirst: boolean)
     const envelope = open(record);
     const { event } = envelope;
     if (!isFirst && !before?.aggregate) return { event };
+    if (before?.aggregate && (before.aggregate.kind === 'claim') !== isClaimEvent(event)) return { event };
     if (isClaimEvent(event)) {
       const claim = before?.aggregate?.kind === 'claim' ? before.aggregate.claim : unclaimed;
       return { event, aggregate: { kind: 'claim', claim: evolveClaim(claim, { event, record }) } };

@@ -72,7 +72,7 @@ export class RecentStreams {
 
   /** The tail's listener. Synchronous, so that whoever is answered after a record finds it here. */
   readonly listen = (record: LogRecord, epoch: number): void => {
-    if (record.kind !== 'event' || record.epoch !== epoch) return;
+    if (record.kind !== 'event' || record.epoch < epoch) return;
     const key = streamKey(record);
     const known = this.known.get(key);
     const judgement = known && judge(record, known.head, epoch);
@@ -178,7 +178,7 @@ export class RecentStreams {
       if (envelope) {
         this.known.set(key, {
           head: advance(known.head, envelope.record),
-          aggregate: apply(known.aggregate, envelope),
+          aggregate: apply(known, envelope),
           offset: envelope.record.offset,
         });
         return;
@@ -260,17 +260,17 @@ function decoded(record: RecordedEvent): EventEnvelope | undefined {
   }
 }
 
-function apply(aggregate: Aggregate, { event, record }: EventEnvelope): Aggregate {
+/** Throws when the event cannot follow: then it cannot be projected either. */
+function apply({ head, aggregate }: KnownStream, { event, record }: EventEnvelope): Aggregate {
+  const isFirst = head.version === 0;
   if (isClaimEvent(event)) {
-    return {
-      kind: 'claim',
-      claim: evolveClaim(aggregate.kind === 'claim' ? aggregate.claim : unclaimed, { event, record }),
-    };
+    if (aggregate.kind === 'claim') return { kind: 'claim', claim: evolveClaim(aggregate.claim, { event, record }) };
+    if (isFirst) return { kind: 'claim', claim: evolveClaim(unclaimed, { event, record }) };
+  } else {
+    if (aggregate.kind === 'service') return { kind: 'service', service: evolve(aggregate.service, { event, record }) };
+    if (isFirst) return { kind: 'service', service: evolve(unstarted, { event, record }) };
   }
-  return {
-    kind: 'service',
-    service: evolve(aggregate.kind === 'service' ? aggregate.service : unstarted, { event, record }),
-  };
+  throw new Error(`${event.type} in the stream of a ${aggregate.kind}`);
 }
 
 const parked = ({ stream }: StreamId): Unavailable =>
