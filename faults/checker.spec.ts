@@ -3,16 +3,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   encode,
+  streamKey,
   type ControlEvent,
   type DomainEvent,
   type IdempotencyDigest,
   type Mode,
   type RecordedEvent,
 } from '#events';
-import type { LogRecord } from '#event-log';
+import type { LogRecord, PublicEvent } from '#event-log';
 import { listEntries, type ListEntry, type StreamRow } from '#read-model';
 import { Truth } from '../simulation/history.js';
 import { digestOf, rules, violations, type Evidence, type Rule, type Violation } from './checker.js';
+import type { Letter } from './judged.js';
 import { History, readCalls, type Ask, type Call, type CallAnswered, type CallAsked } from './history.js';
 
 const tenant = '1';
@@ -44,6 +46,8 @@ const completed = { ...withState, completed: {} };
 interface Mutable {
   rows: StreamRow[];
   entries: ListEntry[];
+  published: PublicEvent[];
+  letters: Letter[];
 }
 
 /** A service is started by c0, its state by c1, and it is ended by c2; all of them were told so, all is projected. */
@@ -85,6 +89,16 @@ class Story {
     return stored;
   }
 
+  /** Written by a fault, past the protocol. */
+  poison(event: DomainEvent, version: number, more: Partial<RecordedEvent> = {}): void {
+    this.planted.add('poison');
+    this.record('poison', event, version, more);
+  }
+
+  foreign(): void {
+    this.services.push({ kind: 'foreign', reason: 'it has no key', ...this.place(this.services) });
+  }
+
   /** The server's answer, undefined when there was none. */
   ask(ask: Ask, answer: (id: string) => CallAnswered | undefined, more: Partial<CallAsked> = {}): Call {
     const id = `c${this.calls++}`;
@@ -109,17 +123,27 @@ class Story {
   }
 
   violations(change: Change = () => undefined): readonly Violation[] {
-    const readModel: Mutable = { rows: [], entries: [] };
-    const truth = new Truth([this.services.map((record) => ({ ...record, sequence: 0 }))]);
-    for (const { steps } of truth.streams.values()) {
-      const { record, head, aggregate } = steps.findLast((step) => step.aggregate)!;
-      const parked = steps.find((step) => !step.aggregate)?.record.version;
+    const told: Mutable = { rows: [], entries: [], published: [], letters: [] };
+    const poison = this.services.filter((one) => one.kind === 'event' && this.planted.has(one.correlationId));
+    const foreign = this.services.filter((one) => one.kind === 'foreign');
+    told.letters.push(...foreign.map((record) => ({ record, reason: record.reason })));
+    told.letters.push(...poison.map((record) => ({ record: record as RecordedEvent, reason: 'nobody can read it' })));
+    const read = this.services.filter((record) => !poison.includes(record));
+    const truth = new Truth([read.map((record) => ({ ...record, sequence: 0 }))]);
+    for (const { steps, stream: id } of truth.streams.values()) {
+      const first = poison.find((record) => (record as RecordedEvent).stream === id);
+      const good = steps.filter(({ record }) => !first || record.offset < first.offset);
+      const { record, head, aggregate } = good.at(-1)!;
       const { offset } = record;
-      const row: StreamRow = { tenant, stream: record.stream, head, offset, aggregate: aggregate! };
-      readModel.rows.push({ ...row, ...(parked !== undefined && { parkedAtVersion: parked }) });
-      if (aggregate?.kind === 'service') readModel.entries.push(...listEntries(aggregate.service, tenant));
+      const row: StreamRow = { tenant, stream: id, head, offset, aggregate: aggregate! };
+      told.rows.push({ ...row, ...(first && { parkedAtVersion: head.version + 1 }) });
+      const later = steps.slice(good.length).map((step) => ({ record: step.record, reason: 'one before waits' }));
+      told.letters.push(...later.map(({ record: { sequence: _, ...plain }, reason }) => ({ record: plain, reason })));
+      if (aggregate?.kind !== 'service') continue;
+      told.entries.push(...listEntries(aggregate.service, tenant));
+      told.published.push(...good.map((step) => published(step.record, step.event!)));
     }
-    change(readModel);
+    change(told);
     const { services, control, planted } = this;
     const evidence: Evidence = {
       calls: this.history.calls,
@@ -127,7 +151,7 @@ class Story {
       services,
       control,
       planted,
-      ...readModel,
+      ...told,
     };
     return violations(evidence);
   }
@@ -152,6 +176,20 @@ class Story {
   }
 }
 
+const published = (
+  { eventId: id, type, stream: subject, version, partition, recordedAt }: RecordedEvent,
+  { data }: DomainEvent,
+): PublicEvent => ({
+  id,
+  type,
+  subject,
+  sequence: version,
+  time: new Date(recordedAt).toISOString(),
+  partition,
+  key: streamKey({ tenant, stream: subject }),
+  data: { status: 'active', ...data } as PublicEvent['data'],
+});
+
 const at = ({ partition, offset }: RecordedEvent, status: number, body?: unknown): CallAnswered => ({
   status,
   position: `s${partition}:${offset}`,
@@ -173,6 +211,20 @@ function composed(story: Story, correlationId: string, service_id: string): Call
   return at(story.record(correlationId, state, 2, { stream: service_id }), 200, body);
 }
 
+/** Each of them parks its stream. */
+const poisons: readonly [string, (story: Story) => void][] = [
+  ['a record that cannot be decoded', (story) => story.poison(noted, 4, { value: 'not JSON' })],
+  [
+    'a record that cannot follow',
+    (story) =>
+      story.poison({ ...stateStarted, data: { ...stateStarted.data, state_id: 'a' } } as DomainEvent, 4, {
+        value: '{}',
+      }),
+  ],
+  ['a version that leaves a hole', (story) => story.poison(noted, 6)],
+  ['an epoch that nobody has opened', (story) => story.poison(noted, 4, { epoch: 7 })],
+];
+
 type Change = (readModel: Mutable) => unknown;
 /** Of the story, and of the read model by what it returns. */
 type Plant = (story: Story) => Change | Call | RecordedEvent | void;
@@ -186,6 +238,10 @@ const agreement: Rule = 'composite starts of equal fields agree on one active se
 const reads: Rule = 'a read never goes back, and shows only what was';
 const folds: Rule = 'rows and lists equal the fold of the log';
 const maintenance: Rule = 'nothing of a service counts between a switch to maintenance and the next switch';
+const open: Rule =
+  'every valid event of a service is public: under one id, in the partition of its source, first in stream order';
+const setAside: Rule =
+  'what is foreign or waits for an operator is in the dead letters with its reason, and nothing else is';
 const form: Rule = 'every answer is one that the contract knows';
 
 describe('The checker of the fault suite', () => {
@@ -268,20 +324,43 @@ describe('The checker of the fault suite', () => {
         story.ask(note, (id) => at(story.record(id, noted, 4, { epoch: 2 }), 200));
       },
     ],
-    [
-      'a poisoned stream that is parked',
+    ...poisons.map(([what, poison]): [string, Plant] => [
+      `a stream that is parked by ${what}`,
       (story) => {
-        story.planted.add('poison');
-        story.record('poison', noted, 4, { value: 'not JSON' });
+        poison(story);
         story.ask(get, () => unavailable());
+      },
+    ]),
+    [
+      'a parked stream that a process goes on with which has not seen why',
+      (story) => {
+        const ask: Ask = { kind: 'delete', service_id: stream };
+        story.ask(ask, (id) => {
+          story.poison(noted, 6);
+          return at(story.record(id, deleted, 4), 200);
+        });
+      },
+    ],
+    ['a foreign record', (story) => story.foreign()],
+    [
+      'an event that is published again later, in order',
+      () =>
+        ({ published: events }) =>
+          events.push(...events.slice(1)),
+    ],
+    [
+      'a dead letter that is there twice',
+      (story) => {
+        story.foreign();
+        return ({ letters }) => letters.push(letters[0]!);
       },
     ],
   ];
 
   it.each(fine)('finds nothing wrong with %s', (_what, tell) => {
     const story = new Story();
-    tell(story);
-    expect(story.violations()).toEqual([]);
+    const change = tell(story);
+    expect(story.violations(typeof change === 'function' ? change : undefined)).toEqual([]);
   });
 
   const planted: readonly [string, Rule, Plant][] = [
@@ -504,8 +583,7 @@ describe('The checker of the fault suite', () => {
       'a poisoned stream that is not parked',
       folds,
       (story) => {
-        story.planted.add('poison');
-        story.record('poison', noted, 4, { value: 'not JSON' });
+        story.poison(noted, 4, { value: 'not JSON' });
         return ({ rows }) => Object.assign(rows[0]!, { parkedAtVersion: undefined });
       },
     ],
@@ -543,6 +621,174 @@ describe('The checker of the fault suite', () => {
       },
     ],
     ['an internal error', form, (story) => story.ask(note, () => ({ status: 500 }))],
+    [
+      'a poisoned stream that is parked too late',
+      folds,
+      (story) => {
+        story.poison(noted, 6);
+        return ({ rows }) => Object.assign(rows[0]!, { parkedAtVersion: 6 });
+      },
+    ],
+    [
+      'a parked row that goes on',
+      folds,
+      (story) => {
+        story.poison(noted, 6);
+        const { id } = story.ask(note, () => undefined);
+        const later = story.record(id, noted, 4);
+        return ({ rows }) => Object.assign(rows[0]!, { head: { version: 4 }, offset: later.offset });
+      },
+    ],
+    [
+      'a valid event that is not published',
+      open,
+      () =>
+        ({ published: events }) =>
+          events.pop(),
+    ],
+    [
+      'an event that is published too early',
+      open,
+      () =>
+        ({ published: events }) =>
+          events.reverse(),
+    ],
+    [
+      'an event that is published again under another id',
+      open,
+      () =>
+        ({ published: events }) =>
+          events.push({ ...events[0]!, id: 'another' }),
+    ],
+    [
+      'an event that is published in another partition',
+      open,
+      () =>
+        ({ published: events }) =>
+          Object.assign(events[1]!, { partition: 3 }),
+    ],
+    [
+      'an event that is published with other data',
+      open,
+      () =>
+        ({ published: events }) =>
+          Object.assign(events[1]!, { data: { ...events[1]!.data, state_id: 'b' } }),
+    ],
+    [
+      'a void record that is published',
+      open,
+      (story) => {
+        const { id } = story.ask(note, () => undefined);
+        const late = story.record(id, noted, 3);
+        return ({ published: events }) => events.push({ ...published(late, noted), sequence: 4 });
+      },
+    ],
+    [
+      'an event of a parked stream that is published',
+      open,
+      (story) => {
+        story.poison(noted, 6);
+        const { id } = story.ask(note, () => undefined);
+        const later = story.record(id, noted, 4);
+        return ({ published: events }) => events.push(published(later, noted));
+      },
+    ],
+    [
+      'an event of a stream that is not in the log',
+      open,
+      () =>
+        ({ published: events }) =>
+          events.push({ ...events[0]!, key: '1/somebody' }),
+    ],
+    ...poisons.map(([what, poison]): [string, Rule, Plant] => [
+      `${what} and is not in the dead letters`,
+      setAside,
+      (story) => {
+        poison(story);
+        return ({ letters }) => letters.pop();
+      },
+    ]),
+    [
+      'a foreign record that is not in the dead letters',
+      setAside,
+      (story) => {
+        story.foreign();
+        return ({ letters }) => letters.pop();
+      },
+    ],
+    [
+      'a later record of a parked stream that is not in the dead letters',
+      setAside,
+      (story) => {
+        story.poison(noted, 6);
+        const { id } = story.ask(note, () => undefined);
+        story.record(id, noted, 4);
+        return ({ letters }) => letters.pop();
+      },
+    ],
+    [
+      'a dead letter without a reason',
+      setAside,
+      (story) => {
+        story.poison(noted, 6);
+        return ({ letters }) => Object.assign(letters[0]!, { reason: '' });
+      },
+    ],
+    [
+      'a dead letter with the reason of another record',
+      setAside,
+      (story) => {
+        story.foreign();
+        return ({ letters }) => Object.assign(letters[0]!, { reason: 'it has no headers' });
+      },
+    ],
+    [
+      'a dead letter that says otherwise than the log',
+      setAside,
+      (story) => {
+        story.poison(noted, 6);
+        return ({ letters }) => Object.assign(letters[0]!, { record: { ...letters[0]!.record, value: '{}' } });
+      },
+    ],
+    [
+      'a dead letter of a record with which nothing is wrong',
+      setAside,
+      (story) => {
+        const [, first] = story.services;
+        return ({ letters }) => letters.push({ record: first as RecordedEvent, reason: 'just so' });
+      },
+    ],
+    [
+      'an answer with what was in the log before it was asked',
+      acknowledged,
+      (story) => story.ask(note, () => at(story.record('c3', noted, 1), 200)),
+    ],
+    ['a list that is refused', reads, (story) => story.ask(listed, notFound)],
+    [
+      'a composite start that is refused though nobody deleted anything',
+      states,
+      (story) => story.ask(composite, conflict),
+    ],
+    [
+      'a composite start that found a service which does not match',
+      acknowledged,
+      (story) =>
+        story.ask(composite, () => ({
+          ...at(story.services[1] as RecordedEvent, 200, {
+            services: [{ service_id: stream, service_created: false, state_id: 'a' }],
+          }),
+          position: 's0:3',
+        })),
+    ],
+    [
+      'a composite start that was answered with a state which the service never had',
+      acknowledged,
+      (story) =>
+        story.ask(composite, (id) => ({
+          ...composed(story, id, '0-x'),
+          body: { services: [{ service_id: '0-x', service_created: true, state_id: 'b', task_id: 'c' }] },
+        })),
+    ],
     ['a 503 that does not say what became of a command', form, (story) => story.ask(note, () => unavailable())],
   ];
 
@@ -573,9 +819,20 @@ describe('The checker of the fault suite', () => {
     story.ask(end, (id) => at(story.record(id, ended, 3), 204));
     const [violation] = story.violations();
     const text = violation!.shown.join('\n');
-    expect(text).toMatch(/v3 ServiceEnded at s0:5 epoch 0 by c4 {2}void: version/);
-    expect(text).toMatch(/c4 end .* to api-1 -> .* 204 .*at s0:5/);
+    expect(text).toMatch(/v3 ServiceEnded at s0:5 by c4 {2}void: version/);
+    expect(text).toMatch(/c4 to api-1: end service_id "0-service" -> .* 204 at s0:5/);
+    expect(text).toContain('... 2 more of 0-service');
     expect(text).not.toContain('0-other');
+  });
+
+  it.each(planted)('says of %s what an operator can read', (_what, _rule, plant) => {
+    const story = new Story();
+    const change = plant(story);
+    const text = story
+      .violations(typeof change === 'function' ? change : undefined)
+      .flatMap(({ what, shown: lines }) => [what, ...lines])
+      .join('\n');
+    expect(text).not.toMatch(/undefined|\[object|NaN/);
   });
 
   it('reads what a history has written', () => {

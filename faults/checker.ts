@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { isMergeable, type LiveService, type Service, type State, type Task } from '#domain';
 import { isClaimEvent, streamKey, type Mode } from '#events';
-import { fenced, judge, type LogRecord } from '#event-log';
+import type { LogRecord, PublicEvent } from '#event-log';
 import { listEntries, type ListEntry, type StreamRow } from '#read-model';
 import { Truth, type Step, type StreamHistory } from '../simulation/history.js';
 import { isChange, outcomeOf, type Ask, type Call, type Moment, type OwnerAsked } from './history.js';
+import { isImpossible, judgeAll, lettersOf, parkingOf, type Judged, type Letter, type Parking } from './judged.js';
 import { Knowledge, Told, servicesIn } from './knowledge.js';
+import { differences, lineOfCall, lineOfRecord, named } from './lines.js';
 import { shownInAnswer, shownInLog } from './shown.js';
 
 /** What is decided; each is a line of the report. */
@@ -21,6 +23,8 @@ export const rules = [
   'rows and lists equal the fold of the log',
   'nothing of a service counts between a switch to maintenance and the next switch',
   'every answer is one that the contract knows',
+  'every valid event of a service is public: under one id, in the partition of its source, first in stream order',
+  'what is foreign or waits for an operator is in the dead letters with its reason, and nothing else is',
 ] as const;
 
 export type Rule = (typeof rules)[number];
@@ -35,6 +39,9 @@ export interface Evidence {
   /** The whole read model, after the projector has come to the end of the log. */
   readonly rows: readonly StreamRow[];
   readonly entries: readonly ListEntry[];
+  /** The whole public topic, of each partition in its order; embedded: what is made of the log for others. */
+  readonly published: readonly PublicEvent[];
+  readonly letters: readonly Letter[];
   /** Correlation ids of records that a fault has written past the protocol. */
   readonly planted: ReadonlySet<string>;
 }
@@ -62,6 +69,8 @@ class Checker {
   private readonly requests = new Map<string, Call[]>();
   /** By offset, of each partition. */
   private readonly partitions: readonly LogRecord[][];
+  private readonly judged: ReadonlyMap<string, readonly Judged[]>;
+  private readonly parkings = new Map<string, Parking>();
 
   /** Streams by the call that has written to them, in vain perhaps. */
   private readonly written = new Map<string, string[]>();
@@ -73,7 +82,19 @@ class Checker {
       if (record.kind !== 'event') continue;
       this.written.set(record.correlationId, [...(this.written.get(record.correlationId) ?? []), record.stream]);
     }
-    this.truth = new Truth(this.partitions.map((records) => records.map((record) => ({ ...record, sequence: 0 }))));
+    this.judged = judgeAll(this.partitions);
+    const impossible = new Set<LogRecord>(
+      [...this.judged.values()].flat().flatMap((one) => (isImpossible(one) ? [one.record] : [])),
+    );
+    this.truth = new Truth(
+      this.partitions.map((records) =>
+        records.filter((record) => !impossible.has(record)).map((record) => ({ ...record, sequence: 0 })),
+      ),
+    );
+    for (const [key, judged] of this.judged) {
+      const parking = parkingOf(judged, this.truth.streams.get(key));
+      if (parking) this.parkings.set(key, parking);
+    }
     this.knowledge = new Knowledge(evidence.calls, this.truth.streams.values());
     this.byId = new Map(evidence.calls.map((call) => [call.id, call]));
     for (const call of evidence.calls) {
@@ -90,6 +111,8 @@ class Checker {
     this.composites();
     this.reads();
     this.readModel();
+    this.publicEvents();
+    this.deadLetters();
     this.maintenance();
     return this.found;
   }
@@ -106,7 +129,15 @@ class Checker {
       }
     }
     for (const stream of this.truth.streams.values()) this.oneRequestPerKey(stream);
-    for (const what of this.truth.impossible) this.fail(rule, `the protocol cannot have written it: ${what}`);
+    for (const one of [...this.judged.values()].flat()) {
+      const { record, before, epoch } = one;
+      if (isImpossible(one) && !this.evidence.planted.has(record.correlationId))
+        this.fail(
+          rule,
+          `the protocol cannot have written ${named(record)}: after v${before.version}, in epoch ${epoch}`,
+          { streams: [record] },
+        );
+    }
     for (const call of this.evidence.calls) {
       for (const [partition, offset] of servicesIn(call.answer?.position)) {
         const end = (this.partitions[partition]?.at(-1)?.offset ?? -1) + 1;
@@ -124,7 +155,7 @@ class Checker {
     if (outcome === 'odd')
       this.fail(
         'every answer is one that the contract knows',
-        `${id} was answered ${answer?.status} ${answer?.exception}, outcome ${answer?.outcome}`,
+        `${id} ${ask.kind} was answered ${answer!.status}${answer!.status === 503 ? ` with X-CS-Outcome ${answer!.outcome ?? 'missing'}` : ''}`,
         { calls: [call] },
       );
     if (!isChange(ask)) return;
@@ -133,7 +164,7 @@ class Checker {
     if (own.length > most)
       this.fail(
         'what was refused or not applied has no valid event, what is unknown has at most one',
-        `${id} is ${outcome} and has ${own.length} valid events`,
+        `${id} was answered '${outcome}', its valid events are ${own.length}: it may have ${most}`,
         { calls: [call], streams: own.map(({ record }) => record) },
       );
     if (ask.kind === 'composite') {
@@ -169,7 +200,7 @@ class Checker {
     const { record, event } = step;
     const about = { calls: [call], streams: [record] };
     if (position.get(record.partition) !== record.offset)
-      this.fail(rule, `${id} was answered at ${answer!.position}, its event is ${named(record)}`, about);
+      this.fail(rule, `${id} was answered at ${answer!.position ?? 'no place'}, its event is ${named(record)}`, about);
     if (record.offset <= this.knowledge.before(record.partition, begin))
       this.fail(rule, `${id} was answered with ${named(record)}, which was in the log before it was asked`, about);
     if (!recordedBy[ask.kind].includes(record.type))
@@ -360,18 +391,24 @@ class Checker {
   /** What a process has acknowledged it knows. */
   private learn(call: Call): void {
     if (outcomeOf(call) !== 'ok') return;
-    const { process, answer } = call;
-    const position = servicesIn(answer!.position);
+    const position = servicesIn(call.answer!.position);
     for (const { record } of this.eventsOf(this.requests.get(call.request)!))
       if (record.offset <= (position.get(record.partition) ?? -1))
-        this.told.version(process, streamKey(record), answer!.end, record.version);
+        this.told.version(call, streamKey(record), record.version);
   }
 
-  /** What the answer may not be older than, as a version. */
-  private floor({ process, begin, seen }: Call, { steps, stream, partition }: StreamHistory): number {
+  /** What the answer may not be older than, and why. */
+  private floor({ process, begin, seen }: Call, { steps, stream, partition }: StreamHistory): Floor {
     const sent = servicesIn(seen).get(partition) ?? -1;
     const bySent = steps.findLast(({ record }) => record.offset <= sent)?.record.version ?? 0;
-    return Math.max(bySent, this.told.by(process, streamKey({ tenant, stream }), begin));
+    const told = this.told.by(process, streamKey({ tenant, stream }), begin);
+    if (!told || bySent >= told.version)
+      return { version: bySent, why: `its caller had sent s${partition}:${sent}, which is v${bySent}`, calls: [] };
+    return {
+      version: told.version,
+      why: `${process} had told v${told.version} to ${told.call.id}`,
+      calls: [told.call],
+    };
   }
 
   private get(call: Call, service_id: string): void {
@@ -390,11 +427,10 @@ class Checker {
   /** What was shown is a state of the service that is not older than the floor. */
   private shows(call: Call, body: Shown): void {
     const rule: Rule = 'a read never goes back, and shows only what was';
-    const { id, answer, process } = call;
-    const service_id = String(body['service_id']);
+    const { id, answer } = call;
+    const service_id = idOf(body);
     const stream = this.stream(service_id);
-    const about = { calls: [call], ...(stream && { streams: [stream] }) };
-    const floor = stream ? this.floor(call, stream) : 0;
+    const floor = stream && this.floor(call, stream);
     const shown = shownInAnswer(body);
     const hits = (stream?.steps ?? []).filter((held) => {
       const service = serviceIn(held);
@@ -402,11 +438,27 @@ class Checker {
     });
     const after = stream && this.knowledge.after(stream.partition, answer!.end);
     const past = hits.filter(({ record }) => record.offset < (after ?? 0));
-    const good = past.find(({ record }) => record.version >= floor);
-    if (good) this.told.version(process, streamKey(good.record), answer!.end, good.record.version);
-    else if (past.length > 0)
-      this.fail(rule, `${id} was shown v${past.at(-1)!.record.version} of ${service_id}, v${floor} was known`, about);
-    else this.fail(rule, `${id} was shown ${service_id} as it never was: ${shown}`, about);
+    const good = past.find(({ record }) => record.version >= floor!.version);
+    const old = past.at(-1)?.record;
+    if (good) this.told.version(call, streamKey(good.record), good.record.version);
+    else if (old)
+      this.fail(rule, `${id} was shown v${old.version} of ${service_id}, but ${floor!.why}`, {
+        calls: [call, ...floor!.calls],
+        streams: [stream!, old],
+        service_id,
+      });
+    else {
+      const latest = stream?.steps.findLast(({ record }) => record.offset < (after ?? 0));
+      const service = latest && serviceIn(latest);
+      const inLog = service && isLive(service) ? shownInLog(service) : undefined;
+      const differing = differences(JSON.parse(shown), inLog && JSON.parse(inLog));
+      const least = latest ? `unlike v${latest.record.version}: ${differing.join('; ')}` : `which nobody had started`;
+      this.fail(rule, `${id} was shown ${service_id} as it never was, ${least}`, {
+        calls: [call],
+        ...(stream && { streams: [stream] }),
+        service_id,
+      });
+    }
   }
 
   private list(call: Call): void {
@@ -420,22 +472,27 @@ class Checker {
     const isWrong = (body: Shown): boolean =>
       !isOf(body, ask) || (ask.status !== 'all' && ask.status !== (body['completed'] ? 'completed' : 'active'));
     const listed = answer!.body as readonly Shown[];
-    const ids = new Set(listed.map((body) => String(body['service_id'])));
-    if (ids.size < listed.length) this.fail(rule, `${id} lists a service twice`, { calls: [call] });
+    const ids = new Set(listed.map(idOf));
+    const twice = listed.find((body, place) => listed.findIndex((one) => idOf(one) === idOf(body)) < place);
+    if (twice) this.fail(rule, `${id} lists ${idOf(twice)} twice`, { calls: [call], service_id: idOf(twice) });
     for (const body of listed) {
       this.shows(call, body);
       if (isWrong(body))
-        this.fail(rule, `${id} lists ${String(body['service_id'])}, which does not belong there`, { calls: [call] });
+        this.fail(rule, `${id} lists ${idOf(body)}, which does not belong there`, {
+          calls: [call],
+          service_id: idOf(body),
+        });
     }
     for (const stream of this.truth.streams.values()) {
       if (ids.has(stream.stream)) continue;
       const floor = this.floor(call, stream);
       const end = this.knowledge.after(stream.partition, answer!.end);
-      const since = stream.steps.filter(({ record }) => record.version >= floor && record.offset < end);
-      if (floor > 0 && since.length > 0 && since.every((held) => belongs(serviceIn(held))))
-        this.fail(rule, `${id} does not list ${stream.stream}, v${floor} was known`, {
-          calls: [call],
+      const since = stream.steps.filter(({ record }) => record.version >= floor.version && record.offset < end);
+      if (floor.version > 0 && since.length > 0 && since.every((held) => belongs(serviceIn(held))))
+        this.fail(rule, `${id} does not list ${stream.stream}, but ${floor.why}`, {
+          calls: [call, ...floor.calls],
           streams: [stream],
+          service_id: stream.stream,
         });
     }
   }
@@ -449,34 +506,117 @@ class Checker {
     for (const [key, stream] of this.truth.streams) {
       const row = rows.get(key);
       rows.delete(key);
-      const bad = stream.steps.findIndex(({ aggregate }) => !aggregate);
-      const step = bad === -1 ? stream.steps.at(-1) : stream.steps[bad - 1];
-      const parkedAt = bad === -1 ? undefined : bad + 1;
-      if (row?.parkedAtVersion !== parkedAt)
-        this.fail(rule, `${stream.stream} is parked at v${row?.parkedAtVersion}, the log says v${parkedAt}`, {
-          streams: [stream],
-        });
-      const [found, folded] = [row && row.offset >= 0 ? contentOf(row) : undefined, step && contentOf(rowOf(step))];
-      if (!isDeepStrictEqual(found, folded))
+      const last = stream.steps.at(-1);
+      const parking = this.parkings.get(key);
+      const step = parking ? stream.steps.findLast(({ record }) => record.offset < parking.record.offset) : last;
+      if (row?.parkedAtVersion !== parking?.version)
         this.fail(
           rule,
-          `the row of ${stream.stream} is ${JSON.stringify(found)}, the log says ${JSON.stringify(folded)}`,
-          {
-            streams: [stream],
-          },
+          `the row of ${stream.stream} is ${parkedText(row?.parkedAtVersion)}; by the log it is ${parkedText(parking?.version)}`,
+          { streams: [parking?.record ?? stream] },
         );
+      const [found, folded] = [row && row.offset >= 0 ? contentOf(row) : undefined, step && contentOf(rowOf(step))];
+      const differing = differences(found, folded);
+      if (differing.length > 0)
+        this.fail(rule, `the row of ${stream.stream} is not what the log says: ${differing.join('; ')}`, {
+          streams: [stream],
+        });
       if (step?.aggregate?.kind === 'service') expected.push(...listEntries(step.aggregate.service, tenant));
     }
-    for (const row of rows.values()) this.fail(rule, `the log does not explain the row ${JSON.stringify(row)}`);
+    for (const [key, row] of rows) {
+      // Nothing of it counts, but that it is parked.
+      const parking = this.parkings.get(key);
+      if (parking && row.parkedAtVersion === parking.version && row.offset < 0) continue;
+      this.fail(rule, `the log has nothing of ${row.stream}, the read model has v${row.head.version} of it`);
+    }
     const inLists = (entries: readonly ListEntry[]) => new Map(entries.map((entry) => [entryText(entry), entry]));
     const [have, must] = [inLists(this.evidence.entries), inLists(expected)];
     const aboutEntry = ({ service_id }: ListEntry) => {
       const stream = this.stream(service_id);
       return stream ? { streams: [stream] } : {};
     };
-    for (const [text, entry] of must) if (!have.has(text)) this.fail(rule, `the lists miss ${text}`, aboutEntry(entry));
+    for (const [text, entry] of must)
+      if (!have.has(text)) this.fail(rule, `the lists miss ${inWords(entry)}`, aboutEntry(entry));
     for (const [text, entry] of have)
-      if (!must.has(text)) this.fail(rule, `the lists should not have ${text}`, aboutEntry(entry));
+      if (!must.has(text)) this.fail(rule, `the lists should not have ${inWords(entry)}`, aboutEntry(entry));
+  }
+
+  /* ---- what others are told ---- */
+
+  private publicEvents(): void {
+    const rule: Rule =
+      'every valid event of a service is public: under one id, in the partition of its source, first in stream order';
+    const published = new Map<string, PublicEvent[]>();
+    for (const event of this.evidence.published) published.set(event.key, [...(published.get(event.key) ?? []), event]);
+    for (const [key, { steps, stream }] of this.truth.streams) {
+      const about = { streams: [{ stream }] };
+      const parking = this.parkings.get(key);
+      const before = steps.filter(({ record }) => !parking || record.offset < parking.record.offset);
+      const due = before[0]?.aggregate?.kind === 'service' ? before : [];
+      let known = 0;
+      for (const event of published.get(key) ?? []) {
+        const step = due[event.sequence - 1];
+        const what = `of ${stream} the public topic has ${event.type} as number ${event.sequence} (${event.id})`;
+        if (event.sequence > known + 1) this.fail(rule, `${what} right after number ${known}`, about);
+        known = Math.max(known, event.sequence);
+        if (!step) this.fail(rule, `${what}, which does not count`, about);
+        else this.asRecorded(rule, what, event, step);
+      }
+      published.delete(key);
+      const missing = due[known];
+      if (missing) this.fail(rule, `${named(missing.record)} is not public`, { streams: [missing.record] });
+    }
+    for (const [key, [event]] of published)
+      this.fail(rule, `the public topic has ${event!.type} of ${key}, of which the log has nothing`);
+  }
+
+  private asRecorded(rule: Rule, what: string, event: PublicEvent, { record, event: recorded }: Step): void {
+    const { partition, recordedAt, eventId, type } = record;
+    const mine = { id: event.id, type: event.type, partition: event.partition, time: event.time };
+    const its = { id: eventId, type, partition, time: new Date(recordedAt).toISOString() };
+    const data = JSON.parse(JSON.stringify(recorded!.data)) as Shown;
+    const dataShown = Object.fromEntries(Object.keys(data).map((name) => [name, event.data[name]]));
+    const differing = [...differences(mine, its), ...differences(dataShown, data)];
+    if (differing.length > 0)
+      this.fail(rule, `${what}, unlike ${named(record)}: ${differing.join('; ')}`, { streams: [record] });
+  }
+
+  private deadLetters(): void {
+    const rule: Rule =
+      'what is foreign or waits for an operator is in the dead letters with its reason, and nothing else is';
+    const due = new Map<string, { readonly record: Letter['record']; readonly mustBe: boolean }>();
+    const add = (mustBe: boolean) => (record: Letter['record']) => void due.set(placeOf(record), { record, mustBe });
+    for (const record of this.partitions.flat()) if (record.kind === 'foreign') add(true)(record);
+    for (const [key, parking] of this.parkings) {
+      const { must, may } = lettersOf(this.judged.get(key)!, parking);
+      may.forEach(add(false));
+      must.forEach(add(true));
+    }
+    const read = new Set<string>();
+    for (const { record, reason } of this.evidence.letters) {
+      const place = placeOf(record);
+      const expected = due.get(place);
+      const about = record.kind === 'event' ? { streams: [record] } : {};
+      read.add(place);
+      if (!expected) this.fail(rule, `${place} is in the dead letters, and nothing is wrong with it`, about);
+      else if (!isDeepStrictEqual(plain(record), plain(expected.record)))
+        this.fail(
+          rule,
+          `the dead letter of ${place} says otherwise: ${differences(record, expected.record).join('; ')}`,
+          about,
+        );
+      else if (reason === '' || (expected.record.kind === 'foreign' && reason !== expected.record.reason))
+        this.fail(rule, `the dead letter of ${place} gives the reason '${reason}'`, about);
+    }
+    for (const [place, { record, mustBe }] of due)
+      if (mustBe && !read.has(place))
+        this.fail(
+          rule,
+          record.kind === 'event'
+            ? `${named(record)} waits for an operator, and is not in the dead letters`
+            : `the foreign record at ${place} is not in the dead letters: ${record.reason}`,
+          record.kind === 'event' ? { streams: [record] } : {},
+        );
   }
 
   /* ---- maintenance ---- */
@@ -534,59 +674,93 @@ class Checker {
 
   /* ---- what is shown ---- */
 
+  /** `streams`: all of a stream, or one record that must be among what is shown of it. */
   private fail(
     rule: Rule,
     what: string,
     about: {
       readonly calls?: readonly Call[];
-      readonly streams?: readonly { readonly stream: string }[];
+      readonly streams?: readonly ({ readonly stream: string } | LogEvent)[];
+      /** Nothing else in the body of an answer matters. */
+      readonly service_id?: string;
     } = {},
   ): void {
-    const { calls = [], streams = [] } = about;
+    const { calls = [], streams = [], service_id } = about;
     const ofCalls = calls.flatMap(({ id, ask }) => [
       ...('service_id' in ask ? [ask.service_id] : []),
       ...(this.written.get(id) ?? []),
     ]);
     const ids = [...new Set([...streams.map(({ stream }) => stream), ...ofCalls])];
-    const records = ids.flatMap((id) => this.recordsOf(id, calls));
-    const brought = records.flatMap(({ correlationId, isDuring }) => (isDuring && this.byId.get(correlationId)) || []);
+    const named = new Set(streams.flatMap((one) => ('offset' in one ? [placeOf(one)] : [])));
+    const records = ids.flatMap((id) => this.recordsOf(id, calls, named));
+    const brought = records.flatMap(({ correlationId }) => this.byId.get(correlationId ?? '') ?? []);
     const concerned = [...new Set([...calls, ...brought])].sort((a, b) => a.begin.order - b.begin.order);
-    this.found.push({ rule, what, shown: [...records.map(({ line }) => line), ...concerned.map(callLine)] });
+    const shown = [
+      ...(records.length > 0 ? ['  the log has:', ...records.map(({ line }) => line)] : []),
+      ...(concerned.length > 0 ? ['  callers asked, and were answered (#: the order of all that):'] : []),
+      ...concerned.map((call) => lineOfCall(call, service_id)),
+    ];
+    this.found.push({ rule, what, shown });
   }
 
   /**
-   * The records of a stream, in log order, with what the rule says of them: those that may have been there before all of
-   * these calls had ended. `isDuring`: it is the last that was there when they began, or came afterwards.
+   * The records of a stream, in log order, with what the rule says of them: the last that was there when these calls
+   * began, and what came until all of them had ended. Without calls: the last ones.
    */
-  private recordsOf(id: string, calls: readonly Call[]): readonly ShownRecord[] {
-    const stream = this.stream(id);
-    const shown: ShownRecord[] = [];
-    for (const [partition, records] of this.partitions.entries()) {
+  private recordsOf(id: string, calls: readonly Call[], named: ReadonlySet<string>): readonly ShownRecord[] {
+    return this.partitions.flatMap((_, partition) => {
+      const all = (this.judged.get(streamKey({ tenant, stream: id })) ?? []).filter(
+        ({ record }) => record.partition === partition,
+      );
       const ends = calls.map(({ answer }) => this.knowledge.after(partition, answer?.end));
       const known = Math.min(...calls.map(({ begin }) => this.knowledge.before(partition, begin)));
-      const from = stream?.steps.findLast(({ record }) => record.offset <= known)?.record.offset ?? 0;
       const to = calls.length > 0 ? Math.max(...ends) : Number.POSITIVE_INFINITY;
-      let epoch = 0;
-      for (const record of records) {
-        if (record.kind === 'fence') epoch = fenced(epoch, record.epoch);
-        if (record.kind !== 'event' || record.stream !== id || record.offset >= to) continue;
-        const { offset, correlationId } = record;
-        const before = stream?.steps.findLast((step) => step.record.offset < offset)?.head ?? unwritten.head;
-        const judgement = judge(record, before, epoch);
-        const verdict = judgement.valid ? '' : `  void: ${judgement.reason}`;
-        const line = `  ${named(record)} epoch ${record.epoch} by ${correlationId}${verdict}`;
-        shown.push({ correlationId, line, isDuring: calls.length === 0 || offset >= from });
-      }
-    }
-    return shown;
+      const until = all.filter(({ record }) => record.offset < to || named.has(placeOf(record)));
+      const last = until.findLast(({ record, judgement }) => judgement.valid && record.offset <= known);
+      const from =
+        calls.length > 0 ? (last?.record.offset ?? 0) : (until.at(-RECORDS_WITHOUT_CALLS)?.record.offset ?? 0);
+      const parkedBy = this.parkings.get(streamKey({ tenant, stream: id }))?.record;
+      const isShown = ({ record }: Judged): boolean => record.offset >= from || named.has(placeOf(record));
+      return until.flatMap((one, place): ShownRecord[] => {
+        if (isShown(one))
+          return [{ correlationId: one.record.correlationId, line: lineOfRecord(one, one.record === parkedBy) }];
+        const isFirstLeftOut = place === 0 || isShown(until[place - 1]!);
+        const next = until.findIndex((later, there) => there > place && isShown(later));
+        const leftOut = (next < 0 ? until.length : next) - place;
+        return isFirstLeftOut ? [{ line: `    ... ${leftOut} more of ${id}` }] : [];
+      });
+    });
   }
 }
 
 interface ShownRecord {
-  readonly correlationId: string;
+  /** Missing for the line that stands for several. */
+  readonly correlationId?: string;
   readonly line: string;
-  readonly isDuring: boolean;
 }
+
+/** A violation without calls shows so many of the stream's last records. */
+const RECORDS_WITHOUT_CALLS = 3;
+
+type LogEvent = LogRecord & { readonly kind: 'event' };
+
+interface Floor {
+  readonly version: number;
+  readonly why: string;
+  readonly calls: readonly Call[];
+}
+
+const placeOf = ({ partition, offset }: { readonly partition: number; readonly offset: number }): string =>
+  `s${partition}:${offset}`;
+
+const parkedText = (version: number | undefined): string =>
+  version === undefined ? 'not parked' : `parked at v${version}`;
+
+const inWords = ({ service_id, status, owner, started, recordedAt, service_type }: ListEntry): string =>
+  `${service_id} as ${status} of ${owner.kind} ${owner.id}, started ${started}, recorded ${recordedAt}, ` +
+  (service_type === undefined ? 'without type' : `of type ${service_type}`);
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 type Shown = { readonly [name: string]: unknown };
 
@@ -677,6 +851,8 @@ export const digestOf = (key: string): string => createHash('sha256').update(`${
 const serviceIn = ({ aggregate }: Held): Service =>
   aggregate?.kind === 'service' ? aggregate.service : { status: 'unstarted' };
 
+const idOf = (body: Shown): string => String(body['service_id']);
+
 const isLive = (service: Service): service is LiveService =>
   service.status === 'active' || service.status === 'completed';
 
@@ -732,21 +908,3 @@ const contentOf = ({ head, offset, aggregate }: Pick<StreamRow, 'head' | 'offset
 
 const entryText = ({ owner, status, started, recordedAt, service_id, service_type }: ListEntry): string =>
   JSON.stringify([owner.kind, owner.id, status, started, recordedAt, service_id, service_type]);
-
-const named = ({
-  stream,
-  version,
-  partition,
-  offset,
-  type,
-}: Step['record'] | (LogRecord & { kind: 'event' })): string =>
-  `${stream} v${version} ${type} at s${partition}:${offset}`;
-
-function callLine({ id, request, process, ask, key, seen, begin, answer }: Call): string {
-  const { kind, ...about } = ask;
-  const sent = [key && `key ${key}`, seen && `seen ${seen}`, request !== id && `repeats ${request}`].filter(Boolean);
-  const said = answer
-    ? `#${answer.end.order} ${answer.end.ms} ms: ${answer.status} ${answer.outcome ?? ''} at ${answer.position} ${JSON.stringify(answer.body) ?? ''}`
-    : 'no answer';
-  return `  #${begin.order} ${begin.ms} ms: ${id} ${kind} ${JSON.stringify(about)} ${sent.join(', ')} to ${process} -> ${said}`;
-}

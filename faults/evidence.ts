@@ -1,23 +1,30 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
 import cassandra from 'cassandra-driver';
-import type { LogRecord } from '#event-log';
+import { Kafka, logLevel, type KafkaMessage } from 'kafkajs';
+import type { LogRecord, PublicEvent } from '#event-log';
 import { EmbeddedLogReader } from '#event-log/embedded';
 import { KafkaLogTransport } from '#event-log/kafka';
 import type { ListEntry, Owner, ReadModel, StreamId, StreamRow } from '#read-model';
 import { CassandraReadModel } from '#read-model/cassandra';
 import { EmbeddedReadModel } from '#read-model/embedded';
 import { until, type Place } from '../apps/api/test/processes.js';
+import { readPublicEvents } from '../apps/projector/src/public-feed.js';
+import type { Letter } from './judged.js';
 
 const ROWS_AT_ONCE = 32;
 const PROJECTED_WITHIN_MS = 60_000;
 
-/** What is in the logs and in the read model. */
+/** What is in the logs and in all that is made of them. */
 export interface Stored {
   readonly services: readonly LogRecord[];
   readonly control: readonly LogRecord[];
   readonly rows: readonly StreamRow[];
   readonly entries: readonly ListEntry[];
+  readonly published: readonly PublicEvent[];
+  readonly letters: readonly Letter[];
 }
 
 /** Everything that a place holds, read by clients of our own, once the projector has come to the end of the log. */
@@ -33,7 +40,8 @@ export async function readStored(place: Place): Promise<Stored> {
       const some = await Promise.all(ids.slice(from, from + ROWS_AT_ONCE).map((id) => readModel.find(id)));
       rows.push(...some.filter((row) => row !== undefined));
     }
-    return { services, control, rows, entries };
+    const [published, letters] = await Promise.all([readPublic(place), readLetters(place)]);
+    return { services, control, rows, entries, published, letters };
   } finally {
     await readModel.close();
   }
@@ -79,6 +87,90 @@ async function readLog(place: Place, name: 'services' | 'control'): Promise<read
     return records;
   } finally {
     await log.close();
+  }
+}
+
+/** What others are told: the public topic, or what the embedded engine makes of its log for them. */
+async function readPublic(place: Place): Promise<readonly PublicEvent[]> {
+  if (place.engine === 'distributed') {
+    const messages = await readTopic(place, 'events');
+    return messages.map(({ partition, key, value, headers = {} }) => {
+      const header = (name: string): string => String(headers[name]);
+      return {
+        id: header('ce_id'),
+        type: header('ce_type'),
+        subject: header('ce_subject'),
+        sequence: Number(header('ce_sequence')),
+        time: header('ce_time'),
+        partition,
+        key: String(key),
+        data: JSON.parse(String(value)) as PublicEvent['data'],
+      };
+    });
+  }
+  const log = await EmbeddedLogReader.open({ directory: place.directory });
+  try {
+    const published: PublicEvent[] = [];
+    await readPublicEvents(log, (event) => published.push(event), false);
+    return published;
+  } finally {
+    await log.close();
+  }
+}
+
+async function readLetters(place: Place): Promise<readonly Letter[]> {
+  if (place.engine === 'distributed') {
+    const messages = await readTopic(place, 'dead-letters');
+    return messages.map(({ value, headers = {} }) => ({
+      reason: String(headers['cs-reason']),
+      record: JSON.parse(String(value)) as Letter['record'],
+    }));
+  }
+  const lines = readFileSync(path.join(place.directory, 'dead-letters.ndjson'), 'utf8').split('\n');
+  return lines.flatMap((line) => {
+    try {
+      return line === '' ? [] : [JSON.parse(line) as Letter];
+    } catch {
+      return []; // a crash has cut it off: the projector has written it again
+    }
+  });
+}
+
+/** All of a topic up to its end of now, of each partition in its order. */
+async function readTopic(
+  { topicPrefix, env }: Place,
+  name: 'events' | 'dead-letters',
+): Promise<readonly (KafkaMessage & { readonly partition: number })[]> {
+  const topic = `${topicPrefix}.${name}`;
+  const kafka = new Kafka({ brokers: [env['CS_KAFKA_BROKERS']!], logLevel: logLevel.NOTHING });
+  const [admin, consumer] = [kafka.admin(), kafka.consumer({ groupId: `${topic}.${randomUUID()}` })];
+  await admin.connect();
+  const offsets = await admin.fetchTopicOffsets(topic);
+  await admin.disconnect();
+  const ends = new Map(
+    offsets.flatMap(({ partition, low, high }) =>
+      Number(low) < Number(high) ? [[partition, Number(high)] as const] : [],
+    ),
+  );
+  const messages: (KafkaMessage & { readonly partition: number })[] = [];
+  if (ends.size === 0) return messages;
+  const missing = new Set(ends.keys());
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await new Promise<void>((resolve, reject) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+      const eachMessage = async ({ partition, message }: { partition: number; message: KafkaMessage }) => {
+        const end = ends.get(partition) ?? 0;
+        if (Number(message.offset) < end) messages.push({ ...message, partition });
+        if (Number(message.offset) >= end - 1) missing.delete(partition);
+        if (missing.size === 0) resolve();
+      };
+      consumer.run({ autoCommit: false, eachMessage }).catch(reject);
+    });
+    return messages;
+  } finally {
+    await consumer.disconnect();
   }
 }
 

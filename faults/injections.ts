@@ -1,11 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Kafka, logLevel } from 'kafkajs';
 import type { Mode } from '#events';
-import { KafkaLogTransport } from '#event-log/kafka';
-import { partitionOf } from '../apps/api/src/services/ids.js';
 import type { Random } from '../simulation/random.js';
 import type { BrokerName } from '../tools/brokers/brokers.mjs';
 import { outcomeOf } from './history.js';
@@ -19,7 +15,7 @@ export type Fault = (world: World, random: Random, stop: AbortSignal) => Promise
 const wait = (ms: number, stop: AbortSignal): Promise<boolean> => sleep(ms, true, { signal: stop }).catch(() => false);
 
 /** Again and again, so many milliseconds after the last time. */
-function every(
+export function every(
   [lowest, highest]: readonly [number, number],
   name: string,
   work: (world: World, random: Random, stop: AbortSignal) => Promise<unknown>,
@@ -100,45 +96,6 @@ export const switched: Fault = every([400, 1_500], 'mode switch', async (world, 
     await wait(random.between(100, 600), stop);
   }
 });
-
-/** Records that the protocol has not written: one that is not ours, and one that cannot be decoded. */
-export const poisoned: Fault = async (world, random, stop) => {
-  const { topicPrefix, partitions, env } = world.place;
-  const brokers = [env['CS_KAFKA_BROKERS']!];
-  const producer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).producer();
-  const log = await KafkaLogTransport.connect({ brokers, topicPrefix, partitions });
-  await producer.connect();
-  try {
-    await every([200, 900], 'poison', async () => {
-      const partition = random.below(partitions);
-      await producer.send({ topic: `${topicPrefix}.services`, messages: [{ partition, value: 'not ours' }] });
-      const { answer } = await world.client.ask(random.pick(world.apis), { kind: 'start', contact_key: 'poison' });
-      const { service_id: stream } = (answer?.body ?? {}) as { readonly service_id?: string };
-      if (stream === undefined) return;
-      world.poisoned.add(stream);
-      const correlationId = `poison-${randomUUID()}`;
-      world.planted.add(correlationId);
-      await log.append([
-        {
-          kind: 'event',
-          type: 'ServiceEnded',
-          schemaVersion: 1,
-          value: random.pick(['not JSON', '{}', '[]']),
-          tenant: '1',
-          stream,
-          version: 2,
-          partition: partitionOf(stream, partitions),
-          epoch: 0,
-          eventId: randomUUID(),
-          correlationId,
-        },
-      ]);
-      world.conversations.add(stream);
-    })(world, random, stop);
-  } finally {
-    await Promise.all([log.close(), producer.disconnect()]);
-  }
-};
 
 /** Api, and with it the projector inside, dies and comes back; with a torn write behind the last one, perhaps. */
 export const crashed = (withTornWrite: boolean): Fault =>

@@ -67,20 +67,24 @@ function countBefore(facts: readonly Fact[], order: number): number {
   return low;
 }
 
-/** What each process has told of a stream: it knows at least this version. */
+/** What each process has told of a stream, and to whom: it knows at least this version. */
 export class Told {
-  private readonly versions = new Map<string, { readonly order: number; readonly version: number }[]>();
+  private readonly versions = new Map<string, { readonly call: Call; readonly version: number }[]>();
 
   /** To be called in the order of the answers. */
-  version(process: string, stream: string, { order }: Moment, version: number): void {
-    const key = `${process} ${stream}`;
+  version(call: Call, stream: string, version: number): void {
+    const key = `${call.process} ${stream}`;
     const known = this.versions.get(key) ?? [];
     this.versions.set(key, known);
-    if (version > (known.at(-1)?.version ?? 0)) known.push({ order, version });
+    if (version > (known.at(-1)?.version ?? 0)) known.push({ call, version });
   }
 
-  /** 0 for nothing. */
-  by(process: string, stream: string, { order }: Moment): number {
-    return this.versions.get(`${process} ${stream}`)?.findLast((one) => one.order < order)?.version ?? 0;
+  /** Undefined for nothing. */
+  by(
+    process: string,
+    stream: string,
+    { order }: Moment,
+  ): { readonly call: Call; readonly version: number } | undefined {
+    return this.versions.get(`${process} ${stream}`)?.findLast(({ call }) => call.answer!.end.order < order);
   }
 }

@@ -121,8 +121,9 @@ function counts(world: World, { calls, services, rows }: Evidence) {
   };
 }
 
-function keep(folder: string, { services, control, rows, entries }: Evidence, found: readonly Violation[]): void {
-  for (const [name, items] of Object.entries({ services, control, rows, entries }))
+function keep(folder: string, evidence: Evidence, found: readonly Violation[]): void {
+  const { services, control, rows, entries, published, letters } = evidence;
+  for (const [name, items] of Object.entries({ services, control, rows, entries, published, letters }))
     writeFileSync(path.join(folder, `${name}.jsonl`), items.map((item) => `${JSON.stringify(item)}\n`).join(''));
   writeFileSync(path.join(folder, 'violations.txt'), found.map((violation) => `${shown(violation)}\n\n`).join(''));
 }

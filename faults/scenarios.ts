@@ -1,5 +1,6 @@
 import * as faults from './injections.js';
 import type { Fault } from './injections.js';
+import { poisoned, poisonedWhileDown } from './poison.js';
 import { clockOffset } from './server.js';
 import type { Setup } from './world.js';
 
@@ -77,7 +78,7 @@ export const scenarios: readonly Scenario[] = [
     projectors: [clockOffset(-HOUR_MS), clockOffset(HOUR_MS)],
     faults: [],
   },
-  { name: 'poison', about: 'records that nobody can read', ...distributed, faults: [faults.poisoned] },
+  { name: 'poison', about: 'records that nobody can read', ...distributed, faults: [poisoned] },
   {
     name: 'embedded-killed',
     about: 'the one process dies with everything in it',
@@ -89,6 +90,12 @@ export const scenarios: readonly Scenario[] = [
     about: 'it dies in the middle of a write',
     ...embedded,
     faults: [faults.crashed(true)],
+  },
+  {
+    name: 'embedded-poison',
+    about: 'it finds a record that nobody can read when it starts again',
+    ...embedded,
+    faults: [poisonedWhileDown],
   },
   {
     name: 'everything',

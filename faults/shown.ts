@@ -45,8 +45,8 @@ export function shownInLog(service: LiveService): string {
 const parts = (holder: Shown, name: string, status: string): { part: Shown; status: string }[] =>
   ((holder[name] ?? []) as readonly Shown[]).map((part) => ({ part, status }));
 
-const extensionsIn = (holder: Shown | Extensions): readonly unknown[] =>
-  extensionNames.map((name) => (holder as Shown)[name] ?? null);
+const extensionsIn = (holder: Shown | Extensions): Shown =>
+  Object.fromEntries(extensionNames.map((name) => [name, (holder as Shown)[name]]));
 
 /** The order of states and tasks is that of their times, which is for other tests. */
 const text = (shown: { readonly states: unknown[][]; readonly tasks: unknown[][] } & Shown): string =>
