@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Rejected, type CommandTerms, type MetadataCommand, type ServiceCommand } from '#domain';
 import type { Lifetime } from '#events';
 import { isServerMade, type Ids } from '../apps/api/src/services/ids.js';
@@ -285,4 +285,4 @@ export class Asks {
   }
 }
 
-export const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
+export const digest = (text: string): string => hash('sha256', text, 'base64url');

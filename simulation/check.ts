@@ -614,20 +614,13 @@ class Checker {
   /* ---- queries ---- */
 
   queries(): void {
-    const moments = this.history.attempts.flatMap((attempt) => [
-      { order: attempt.begin.order, attempt, begins: true },
-      ...(attempt.end ? [{ order: attempt.end.order, attempt, begins: false }] : []),
-    ]);
     const known = new Known();
-    const floors = new Map<Attempt, (stream: StreamHistory) => number>();
-    for (const { attempt, begins } of moments.sort((a, b) => a.order - b.order)) {
-      if (begins) floors.set(attempt, known.floor(attempt));
-      else this.learn(attempt, known);
-    }
+    const ended = this.history.attempts.filter(({ end }) => end);
+    for (const attempt of ended.sort((a, b) => a.end!.order - b.end!.order)) this.learn(attempt, known);
     for (const attempt of this.history.attempts) {
       const { ask, outcome, end } = attempt;
-      const floor = floors.get(attempt);
-      if (!outcome || !end || !floor) continue;
+      if (!outcome || !end) continue;
+      const floor = known.floor(attempt);
       if (ask.kind === 'get') this.get(attempt, ask.service_id, outcome, end, floor);
       if (ask.kind === 'list') this.list(attempt, outcome, end, floor);
       if (ask.kind === 'composite') this.overlooked(attempt, outcome, end, floor);
@@ -635,19 +628,21 @@ class Checker {
   }
 
   private learn({ id, process, outcome, ask, idempotency, end }: Attempt, known: Known): void {
+    if (!end) return;
+    const since = end.order;
     if (outcome?.kind === 'answered' || outcome?.kind === 'composed') {
       for (const { record } of this.truth.byCorrelation.get(id) ?? [])
-        known.told(process, streamKey(record), record.version);
+        known.told(process, streamKey(record), { since, version: record.version });
       if (idempotency && ask.kind === 'command') {
         const kept = this.truth
           .history({ tenant, stream: ask.command.data.service_id })
           ?.steps.find(
-            ({ record }) => record.idempotency?.key === idempotency.key && record.offset < end!.ends[record.partition]!,
+            ({ record }) => record.idempotency?.key === idempotency.key && record.offset < end.ends[record.partition]!,
           );
-        if (kept) known.told(process, streamKey(kept.record), kept.record.version);
+        if (kept) known.told(process, streamKey(kept.record), { since, version: kept.record.version });
       }
     }
-    if (outcome?.kind !== 'found' || !end) return;
+    if (outcome?.kind !== 'found') return;
     for (const service of outcome.services) {
       const stream = this.truth.history({ tenant, stream: service.service_id });
       // The oldest state that looks like this: it was at least that one.
@@ -655,7 +650,7 @@ class Checker {
         (stream?.steps.findIndex(
           ({ aggregate }) => aggregate?.kind === 'service' && same(aggregate.service, service),
         ) ?? -1) + 1;
-      if (version > 0) known.read(streamKey({ tenant, stream: service.service_id }), version);
+      if (version > 0) known.read(streamKey({ tenant, stream: service.service_id }), { since, version });
     }
   }
 
@@ -862,34 +857,50 @@ class Checker {
   }
 }
 
-/** What callers know: at least these versions exist. */
+/** What callers know: at least these versions exist. To be told in the order of the answers. */
 class Known {
-  /** By process, from its answers to commands. */
-  private readonly processes = new Map<number, Map<string, number>>();
+  /** By process and stream, from the answers to commands. */
+  private readonly processes = new Map<number, Map<string, Learnt[]>>();
   /** From rows that were shown, by whomever: the store never goes back. */
-  private readonly rows = new Map<string, number>();
+  private readonly rows = new Map<string, Learnt[]>();
 
-  told(process: number, stream: string, version: number): void {
-    const versions = this.processes.get(process) ?? new Map<string, number>();
-    this.processes.set(process, versions.set(stream, Math.max(version, versions.get(stream) ?? 0)));
+  told(process: number, stream: string, learnt: Learnt): void {
+    const streams = this.processes.get(process) ?? new Map<string, Learnt[]>();
+    this.processes.set(process, streams);
+    learn(streams, stream, learnt);
   }
 
-  read(stream: string, version: number): void {
-    this.rows.set(stream, Math.max(version, this.rows.get(stream) ?? 0));
+  read(stream: string, learnt: Learnt): void {
+    learn(this.rows, stream, learnt);
   }
 
-  /** What the answer to a request of now may not be older than. */
-  floor({ process, seen }: Attempt): (stream: StreamHistory) => number {
-    const told = new Map(this.processes.get(process));
-    const rows = new Map(this.rows);
+  /** What the answer to this request may not be older than. */
+  floor({ process, seen, begin }: Attempt): (stream: StreamHistory) => number {
+    const told = this.processes.get(process);
     return (history) => {
       const key = streamKey(history);
       const sent = seen.get(history.partition) ?? -1;
       const bySeen = history.steps.findLast(({ record }) => record.offset <= sent)?.record.version ?? 0;
-      return Math.max(told.get(key) ?? 0, rows.get(key) ?? 0, bySeen);
+      return Math.max(before(told?.get(key), begin), before(this.rows.get(key), begin), bySeen);
     };
   }
 }
+
+/** A version, and the order of the moment from which on it is known. */
+interface Learnt {
+  readonly since: number;
+  readonly version: number;
+}
+
+/** Keeps what is more than was known: the last one is the highest. */
+function learn(streams: Map<string, Learnt[]>, stream: string, learnt: Learnt): void {
+  const all = streams.get(stream);
+  if (!all) streams.set(stream, [learnt]);
+  else if (learnt.version > all.at(-1)!.version) all.push(learnt);
+}
+
+const before = (learnt: readonly Learnt[] | undefined, { order }: Moment): number =>
+  learnt?.findLast(({ since }) => since < order)?.version ?? 0;
 
 const events = {
   StartService: ['ServiceStarted'],
@@ -947,7 +958,19 @@ const placeOf = (service: LiveService): ListPlace => ({
 const visible = (row: Partial<StreamRow> | undefined): unknown =>
   row && row.offset !== -1 ? [row.tenant, row.stream, row.head, row.offset, row.aggregate] : undefined;
 
-const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+const same = (one: unknown, other: unknown): boolean => one === other || json(one) === json(other);
+
+/** Of what is compared again and again. What is part of a history does not change any more. */
+const asJson = new WeakMap<object, string>();
+
+function json(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const before = asJson.get(value);
+  if (before !== undefined) return before;
+  const text = JSON.stringify(value);
+  asJson.set(value, text);
+  return text;
+}
 
 type MetadataEvent = Exclude<ControlEvent, { readonly type: 'ModeSwitchStarted' | 'ModeSwitched' | 'ProcessDrained' }>;
 

@@ -54,6 +54,8 @@ export const processes = { api: 3, projector: 2 } as const;
 
 /** What callers are told as a success. */
 const answers = { answered: true, composed: true, found: true, changed: true, switched: true };
+/** Requests that have no answer yet: callers are patient people. */
+const mostUnderWay = 12;
 /** More is a schedule that does not come to an end. */
 const mostSteps = 400_000;
 /** When nothing goes wrong any more a request may be told to come back for as long as old trouble lasts, virtual ms. */
@@ -146,6 +148,8 @@ class Schedule {
   private requests = 0;
   private moments = 0;
   private calm = false;
+  /** So much is under way that the next request waits for an answer. */
+  private isSaturated = false;
   /** Epoch of the last switch that must be completed in time. */
   private expected = 0;
   /** Somebody is about to ask for production. */
@@ -252,8 +256,9 @@ class Schedule {
       const { mode, begun } = this.now();
       // In maintenance there is little to see.
       const worthAsking = (!begun && mode === 'production') || random.chance(0.4);
-      if (this.underWay.size < 12 && worthAsking) this.request();
-      this.nextRequest();
+      if (worthAsking) this.request();
+      if (this.underWay.size < mostUnderWay) this.nextRequest();
+      else this.isSaturated = true;
     });
   }
 
@@ -341,6 +346,8 @@ class Schedule {
     );
     const finish = (outcome: Outcome): void => {
       if (!this.underWay.delete(attempt)) return;
+      if (this.isSaturated) this.nextRequest();
+      this.isSaturated = false;
       attempt.outcome = outcome;
       attempt.end = this.moment();
       this.world.trace(() => `${owner.name}    ${attempt.id} ${shownOutcome(outcome)}`);

@@ -31,8 +31,8 @@ interface Cell<T> {
 }
 
 interface StoredRow {
-  /** The row as JSON, undefined while it is only parked. */
-  readonly saved: Cell<string | undefined>;
+  /** What JSON makes of the row, undefined while it is only parked. */
+  readonly saved: Cell<StreamRow | undefined>;
   readonly parkedAtVersion: Cell<number | undefined>;
 }
 
@@ -51,10 +51,12 @@ export class SimulatedStore {
     const row = this.rows.get(streamKey(id));
     if (!row) return undefined;
     const { value: parkedAtVersion } = row.parkedAtVersion;
-    const saved =
-      row.saved.value === undefined
-        ? { ...id, head: { version: 0 }, offset: -1, aggregate: { kind: 'service', service: unstarted } as Aggregate }
-        : (JSON.parse(row.saved.value) as StreamRow);
+    const saved = row.saved.value ?? {
+      ...id,
+      head: { version: 0 },
+      offset: -1,
+      aggregate: { kind: 'service', service: unstarted } as Aggregate,
+    };
     return { ...saved, ...(parkedAtVersion !== undefined && { parkedAtVersion }) };
   }
 
@@ -96,7 +98,7 @@ export class SimulatedStore {
   save({ parkedAtVersion, ...row }: StreamRow): void {
     const stored = this.row(row);
     const timestamp = 2 * row.offset + 1;
-    write(stored.saved, JSON.stringify(row), timestamp);
+    write(stored.saved, JSON.parse(JSON.stringify(row)) as StreamRow, timestamp);
     write(stored.parkedAtVersion, parkedAtVersion, timestamp);
   }
 
@@ -115,7 +117,7 @@ export class SimulatedStore {
 
   private row(id: StreamId): StoredRow {
     const key = streamKey(id);
-    const row = this.rows.get(key) ?? { saved: nothingYet<string>(), parkedAtVersion: nothingYet<number>() };
+    const row = this.rows.get(key) ?? { saved: nothingYet<StreamRow>(), parkedAtVersion: nothingYet<number>() };
     this.rows.set(key, row);
     return row;
   }

@@ -80,11 +80,9 @@ const overPartitions = (bytes: Uint8Array, partitions: number): number =>
 
 /** RFC 9562 text of the first sixteen bytes, with version and variant set. */
 function uuid(bytes: Uint8Array, version: 7 | 8): string {
-  const hex = [...bytes.subarray(0, UUID_BYTES)].map((byte, place) => {
-    const set = place === 6 ? (byte & 0x0f) | (version << 4) : place === 8 ? (byte & 0x3f) | 0x80 : byte;
-    return set.toString(16).padStart(2, '0');
-  });
-  return [hex.slice(0, 4), hex.slice(4, 6), hex.slice(6, 8), hex.slice(8, 10), hex.slice(10)]
-    .map((part) => part.join(''))
-    .join('-');
+  const marked = Buffer.from(bytes.subarray(0, UUID_BYTES));
+  marked[6] = (marked[6]! & 0x0f) | (version << 4);
+  marked[8] = (marked[8]! & 0x3f) | 0x80;
+  const hex = marked.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
