@@ -24,9 +24,6 @@ const setups: readonly Setup[] = [
   { engine: 'embedded', apis: [{}], projectors: [] },
 ];
 
-/** Their faults are those of others, one by one or all at once: for the long run. */
-const LONG_ONLY: ReadonlySet<string> = new Set(['kafka-killed', 'cassandra-killed', 'everything']);
-
 for (const setup of setups) {
   const { engine } = setup;
   describeOn(engine, 'what everybody was told while things broke', () => {
@@ -49,12 +46,14 @@ for (const setup of setups) {
       process.stdout.write(`suite: FaultScenarios, adapter: ${engine}, partitions: 4, cases: ${cases}\n`);
     }, PATIENCE_MS);
 
-    const own = scenarios.filter((scenario) => scenario.engine === engine && !LONG_ONLY.has(scenario.name));
+    const own = scenarios.filter(
+      ({ engine: of, platform = process.platform }) => of === engine && platform === process.platform,
+    );
 
     it.each(own)(
       'agrees with log and read model: $name, $about',
-      async ({ faults }) => {
-        await play(world, faults, seed, PLAY_MS);
+      async ({ faults, leastMs = PLAY_MS }) => {
+        await play(world, faults, seed, leastMs);
         const { violations, complaints } = await judge(world);
         expect(violations.map(shown).join('\n\n')).toBe('');
         expect(complaints).toEqual([]);

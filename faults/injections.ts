@@ -12,7 +12,8 @@ import type { World } from './world.js';
 export type Fault = (world: World, random: Random, stop: AbortSignal) => Promise<void>;
 
 /** False when it was told to stop meanwhile. */
-const wait = (ms: number, stop: AbortSignal): Promise<boolean> => sleep(ms, true, { signal: stop }).catch(() => false);
+export const wait = (ms: number, stop: AbortSignal): Promise<boolean> =>
+  sleep(ms, true, { signal: stop }).catch(() => false);
 
 /** Again and again, so many milliseconds after the last time. */
 export function every(
@@ -54,22 +55,6 @@ export const brokerKilled = (name: BrokerName): Fault =>
     await wait(random.between(0, 1_500), stop);
     await world.startBroker(name);
   });
-
-/** Between the processes behind the proxy and Kafka. */
-export const network: Fault = every([100, 700], 'network', async (world, random, stop) => {
-  const proxy = world.proxy!;
-  const topic = `${world.place.topicPrefix}.services`;
-  const kind = random.weighted({ answer: 6, request: 3, delay: 2, cut: 2, silence: 1, unplug: 1 });
-  world.count(`network: ${kind}`);
-  if (kind === 'answer') await Promise.race([proxy.loseNextProduceAnswer(topic), wait(1_000, stop)]);
-  if (kind === 'request') await Promise.race([proxy.loseNextProduceRequest(topic), wait(1_000, stop)]);
-  if (kind === 'cut') proxy.cut();
-  if (kind === 'delay') proxy.delay(random.between(20, 400));
-  if (kind === 'silence') proxy.silence();
-  if (kind === 'unplug') proxy.unplug();
-  await wait(random.between(200, 1_500), stop);
-  proxy.heal();
-});
 
 /** Projectors come and go, in order or not. */
 export const rebalanced: Fault = every([200, 1_000], 'rebalance', async (world, random, stop) => {

@@ -1,6 +1,9 @@
 import * as faults from './injections.js';
 import type { Fault } from './injections.js';
 import { poisoned, poisonedWhileDown } from './poison.js';
+import { diskFull } from './full-disk.js';
+import { caughtAt } from './named-points.js';
+import { network, unreachableAtStart } from './network.js';
 import { clockOffset } from './server.js';
 import type { Setup } from './world.js';
 
@@ -9,7 +12,15 @@ export interface Scenario extends Setup {
   readonly about: string;
   /** All of them at the same time. */
   readonly faults: readonly Fault[];
+  /** What it takes until its faults have happened once. */
+  readonly leastMs?: number;
+  /** Where its faults can be made; everywhere unless it says so. */
+  readonly platform?: NodeJS.Platform;
 }
+
+/** A process is started anew, and comes to its point. */
+const POINT_MS = 10_000;
+const behindProxy = { apis: 1, projectors: 1 };
 
 const HOUR_MS = 3_600_000;
 const plain = {};
@@ -47,8 +58,45 @@ export const scenarios: readonly Scenario[] = [
     name: 'network',
     about: 'answers of Kafka are lost, late or cut off',
     ...distributed,
-    behindProxy: { apis: 1, projectors: 1 },
-    faults: [faults.network],
+    behindProxy,
+    faults: [network('kafka')],
+  },
+  {
+    name: 'cassandra-network',
+    about: 'answers of Cassandra are lost, late or cut off',
+    ...distributed,
+    behindProxy,
+    faults: [network('cassandra')],
+  },
+  {
+    name: 'unreachable',
+    about: 'Kafka or Cassandra cannot be reached when a process starts',
+    ...distributed,
+    behindProxy,
+    faults: [unreachableAtStart],
+  },
+  {
+    name: 'api-points',
+    about: 'apis die, or hang, between a request and its answer',
+    ...distributed,
+    apis: [plain, plain, plain],
+    faults: [caughtAt('api')],
+    leastMs: POINT_MS,
+  },
+  {
+    name: 'projector-points',
+    about: 'projectors die, or hang, between a record and the checkpoint behind it',
+    ...distributed,
+    faults: [caughtAt('projector')],
+    leastMs: POINT_MS,
+  },
+  {
+    name: 'switch-points',
+    about: 'apis die, or hang, in each step of a mode switch',
+    ...distributed,
+    apis: [plain, plain, plain],
+    faults: [caughtAt('switch'), faults.switched],
+    leastMs: POINT_MS,
   },
   { name: 'kafka-killed', about: 'Kafka dies and comes back', ...distributed, faults: [faults.brokerKilled('kafka')] },
   {
@@ -92,6 +140,20 @@ export const scenarios: readonly Scenario[] = [
     faults: [faults.crashed(true)],
   },
   {
+    name: 'embedded-points',
+    about: 'it dies, or hangs, before or after a commit, in log, read model or mode switch',
+    ...embedded,
+    faults: [caughtAt('api', 'projector', 'switch'), faults.switched],
+    leastMs: POINT_MS,
+  },
+  {
+    name: 'embedded-full',
+    about: 'nothing can be written any more, for a while',
+    ...embedded,
+    faults: [diskFull],
+    platform: 'linux',
+  },
+  {
     name: 'embedded-poison',
     about: 'it finds a record that nobody can read when it starts again',
     ...embedded,
@@ -102,12 +164,13 @@ export const scenarios: readonly Scenario[] = [
     about: 'kills, pauses, a bad network, rebalances and mode switches at the same time',
     ...distributed,
     apis: [plain, plain, plain],
-    behindProxy: { apis: 1, projectors: 1 },
+    behindProxy,
     faults: [
       faults.killed('apis'),
       faults.killed('projectors'),
       faults.paused('apis'),
-      faults.network,
+      network('kafka'),
+      network('cassandra'),
       faults.switched,
     ],
   },

@@ -1,9 +1,29 @@
 import { Program, type Place } from '../apps/api/test/processes.js';
 
+type Environment = Readonly<Record<string, string>>;
+
+const preloading = (module: string): string => `--import=${new URL(module, import.meta.url).href}`;
+
 /** Sets the clock of a process off by so much; see shifted-clock.mjs. */
-export const clockOffset = (ms: number): Readonly<Record<string, string>> => ({
-  NODE_OPTIONS: `--import=${new URL('shifted-clock.mjs', import.meta.url).href}`,
+export const clockOffset = (ms: number): Environment => ({
+  NODE_OPTIONS: preloading('shifted-clock.mjs'),
   FAULTS_CLOCK_OFFSET_MS: String(ms),
+});
+
+/** A place in the programs, and what happens to a process that comes there for the so-many-th time. */
+export interface Point {
+  readonly name: string;
+  readonly passes: number;
+  readonly signal: 'SIGKILL' | 'SIGSTOP';
+}
+
+/** Lets it happen; the process says so in the file before. See named-points.mjs. */
+export const atPoint = ({ name, passes, signal }: Point, hits: string): Environment => ({
+  NODE_OPTIONS: preloading('named-points.mjs'),
+  FAULTS_POINT: name,
+  FAULTS_POINT_PASSES: String(passes),
+  FAULTS_POINT_SIGNAL: signal,
+  FAULTS_POINTS_HIT: hits,
 });
 
 /** A process that is killed, paused and started again under the same name. */
@@ -16,7 +36,7 @@ export class Server {
     readonly name: string,
     readonly kind: Program['name'],
     private readonly place: Place,
-    private readonly env: Readonly<Record<string, string>> = {},
+    private readonly env: Environment = {},
   ) {}
 
   /** Undefined while it does not run. */
@@ -29,18 +49,30 @@ export class Server {
     return this.program?.output ?? '';
   }
 
-  /** Does not wait until it is ready. */
-  async start(): Promise<void> {
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.hasEnded ? undefined : this.program?.child.pid;
+  }
+
+  /** By itself, or never started. */
+  get hasEnded(): boolean {
+    const { child } = this.program ?? {};
+    return !child || child.exitCode !== null || child.signalCode !== null;
+  }
+
+  /** Does not wait until it is ready. `more`: for this life only. */
+  async start(more: Environment = {}): Promise<void> {
     this.isWanted = true;
-    this.starting = Program.start(this.kind, this.place, this.env);
+    const preloaded = [this.env['NODE_OPTIONS'], more['NODE_OPTIONS']].filter((options) => options !== undefined);
+    const env = { ...this.env, ...more, ...(preloaded.length > 0 && { NODE_OPTIONS: preloaded.join(' ') }) };
+    this.starting = Program.start(this.kind, this.place, env);
     this.program = await this.starting;
     if (!this.isWanted) await this.end();
   }
 
   /** Starts it again if it has ended by itself. Throws when it does not become ready. */
   async ready(): Promise<void> {
-    const { child } = this.program ?? {};
-    if (!child || child.exitCode !== null || child.signalCode !== null) await this.start();
+    if (this.hasEnded) await this.start();
     await this.program!.ready();
   }
 

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { leave, newPlace, type Place } from '../apps/api/test/processes.js';
 import { Random } from '../simulation/random.js';
 import { kill, start as startBroker, type BrokerName } from '../tools/brokers/brokers.mjs';
 import { KafkaProxy } from '../tools/brokers/kafka-proxy.mjs';
+import { TcpProxy } from '../tools/brokers/tcp-proxy.mjs';
 import { Caller, Conversations, owners, statuses } from './callers.js';
 import { Client, Seen } from './client.js';
 import { readStored, type Stored } from './evidence.js';
@@ -17,8 +19,13 @@ export interface Setup {
   /** Environment of each api; the embedded engine has one, with the projector inside. */
   readonly apis: readonly Readonly<Record<string, string>>[];
   readonly projectors: readonly Readonly<Record<string, string>>[];
-  /** Of these the first talk to Kafka through a proxy. */
+  /** Of these the first talk to Kafka and Cassandra through proxies. */
   readonly behindProxy?: { readonly apis: number; readonly projectors: number };
+}
+
+export interface Proxies {
+  readonly kafka: KafkaProxy;
+  readonly cassandra: TcpProxy;
 }
 
 const CALLERS = 6;
@@ -44,6 +51,10 @@ export class World {
   readonly client: Client;
   readonly conversations = new Conversations();
   readonly injected = new Map<string, number>();
+  /** Named points that processes were to be caught at. */
+  readonly aimedAt = new Set<string>();
+  /** What faults found that should not be so while things are broken, in words. */
+  readonly complaints: string[] = [];
   /** Correlation ids of what a fault has written past the protocol. */
   readonly planted = new Set<string>();
   /** Services that a fault has poisoned: they are parked, as they should be. */
@@ -54,16 +65,22 @@ export class World {
   private constructor(
     readonly place: Place,
     readonly history: History,
-    readonly proxy: KafkaProxy | undefined,
+    readonly proxies: Proxies | undefined,
     setup: Setup,
     readonly seed: number,
+    /** A line for each process that was caught at a named point. */
+    readonly hitsFile: string,
   ) {
     const server = (kind: 'api' | 'projector') => (env: Readonly<Record<string, string>>, number: number) => {
       const isBehindProxy = number < (setup.behindProxy?.[`${kind}s`] ?? 0);
       return new Server(`${kind}-${number + 1}`, kind, place, {
         ...limits,
         ...(setup.engine === 'embedded' && { CS_PROJECTOR_INSIDE: 'true' }),
-        ...(isBehindProxy && proxy && { CS_KAFKA_BROKERS: proxy.address }),
+        ...(isBehindProxy &&
+          proxies && {
+            CS_KAFKA_BROKERS: proxies.kafka.address,
+            CS_CASSANDRA_CONTACT_POINTS: proxies.cassandra.address,
+          }),
         ...env,
       });
     };
@@ -85,8 +102,9 @@ export class World {
 
   static async start(setup: Setup, seed: number, folder: string): Promise<World> {
     const place = newPlace(setup.engine);
-    const proxy = setup.behindProxy && (await KafkaProxy.start(process.env['CS_TEST_KAFKA_PROXIED']!));
-    const world = new World(place, new History(path.join(folder, 'history.jsonl')), proxy, setup, seed);
+    const proxies = setup.behindProxy && (await startProxies());
+    const history = new History(path.join(folder, 'history.jsonl'));
+    const world = new World(place, history, proxies, setup, seed, path.join(folder, 'points-hit.txt'));
     try {
       const servers = [...world.projectors, ...world.apis];
       await Promise.all(servers.map((server) => server.start()));
@@ -102,8 +120,17 @@ export class World {
     return [...this.apis, ...this.projectors];
   }
 
+  private get allProxies(): readonly TcpProxy[] {
+    return this.proxies ? [this.proxies.kafka, this.proxies.cassandra] : [];
+  }
+
   count(fault: string): void {
     this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1);
+  }
+
+  /** The named points at which processes were caught, each time. */
+  get hits(): readonly string[] {
+    return existsSync(this.hitsFile) ? readFileSync(this.hitsFile, 'utf8').split('\n').slice(0, -1) : [];
   }
 
   /** Resolves when every caller was answered, or has given up, after `stop`. */
@@ -131,11 +158,11 @@ export class World {
    * does not answer as it should by now, in words; then what is stored.
    */
   async rest(): Promise<{ readonly complaints: readonly string[]; readonly stored: Stored }> {
-    this.proxy?.heal();
+    for (const proxy of this.allProxies) proxy.heal();
     for (const name of this.downBrokers) await this.startBroker(name);
     for (const server of this.servers) server.resume();
     await Promise.all(this.servers.map((server) => server.ready()));
-    const complaints: string[] = [];
+    const complaints = this.complaints.splice(0);
     const seen = new Seen();
     const until = async (api: Server, ask: Ask, isGood: (call: Call) => boolean): Promise<void> => {
       for (let attempt = 1; ; attempt++) {
@@ -174,8 +201,13 @@ export class World {
 
   async end(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.end()));
-    await this.proxy?.close();
+    await Promise.all(this.allProxies.map((proxy) => proxy.close()));
     for (const name of this.downBrokers) await this.startBroker(name);
     leave(this.place);
   }
+}
+
+async function startProxies(): Promise<Proxies> {
+  const kafka = await KafkaProxy.start(process.env['CS_TEST_KAFKA_PROXIED']!);
+  return { kafka, cassandra: await TcpProxy.start(process.env['CS_TEST_CASSANDRA']!) };
 }

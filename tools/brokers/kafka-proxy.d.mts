@@ -1,4 +1,4 @@
-import { TcpProxy } from './tcp-proxy.mjs';
+import type { TcpProxy } from './tcp-proxy.mjs';
 
 export interface HeldProduce {
   /** Resolves when the first request is kept back. */
