@@ -18,6 +18,8 @@ const metadataPath = 'apps/api/src/control/metadata-path.ts';
 const modeSwitch = 'apps/api/src/server-mode/mode-switch.ts';
 const gate = 'apps/api/src/server-mode/gate.ts';
 const lease = 'apps/api/src/server-mode/process-lease.ts';
+/** The timestamps are of the stores' adapters: the simulated one has them too. */
+const store = 'simulation/simulated-store.ts';
 
 /** @returns {Mutation} */
 const without = (/** @type {string} */ rule, /** @type {Patch[]} */ ...patches) => ({ rule, patches });
@@ -46,12 +48,12 @@ export const mutations = [
   }),
 
   /* the command path */
-  without('epoch of the admission', {
+  without('admission epoch', {
     file: commands,
     from: 'version: head.version + 1,\n      epoch,\n      correlationId,\n      ...(lifetime',
     to: 'version: head.version + 1,\n      epoch: this.parts.log.tail(partition).epoch,\n      correlationId,\n      ...(lifetime',
   }),
-  without('read barrier before a refusal', {
+  without('barrier before a refusal', {
     file: commands,
     from: 'if (!(error instanceof Rejected)) throw error;\n        if (barrierPassed)',
     to: 'throw error;',
@@ -93,7 +95,7 @@ export const mutations = [
       to: '',
     },
   ),
-  without('a row older than the tail knows is not used', {
+  without('row version: a row older than the tail knows is not used', {
     file: streams,
     from: 'if ((row?.head.version ?? 0) >= needed) return use(row);',
     to: 'return use(row);',
@@ -103,7 +105,7 @@ export const mutations = [
     from: 'while (this.confirmations[0] !== undefined && this.confirmations[0].lastRead < oldest) {',
     to: 'while (this.confirmations[0] !== undefined) {',
   }),
-  without('a parked stream refuses', {
+  without('parked refusal', {
     file: streams,
     from: 'if (row?.parkedAtVersion !== undefined) throw parked(id);',
     to: '',
@@ -143,7 +145,7 @@ export const mutations = [
   }),
 
   /* the mode */
-  without('fences before the mode is opened', {
+  without('fence before the mode is opened', {
     file: modeSwitch,
     from: 'await Promise.all(data.map((log) => fenceAll(log, epoch)));\n',
     to: '\n',
@@ -182,7 +184,7 @@ export const mutations = [
     from: 'return this.monotonic() < this.until;',
     to: 'return this.until > Number.NEGATIVE_INFINITY;',
   }),
-  without('a read barrier before a lease counts again', {
+  without('barrier before a lease counts again', {
     file: lease,
     from: 'await this.options.onRegained();',
     to: '',
@@ -215,7 +217,7 @@ export const mutations = [
     from: 'this.parts.streams.recentOf(owner).map(',
     to: '[].map(',
   }),
-  without('read barrier before not found', { file: queries, from: 'await this.parts.log.barrier(partition);', to: '' }),
+  without('barrier before not found', { file: queries, from: 'await this.parts.log.barrier(partition);', to: '' }),
   without('a query waits for what its caller has seen', {
     file: streams,
     from: 'if (this.log.tail(partition).next > offset) continue;',
@@ -223,8 +225,12 @@ export const mutations = [
   }),
 
   /* the tail */
-  without('the tail skips lower offsets', { file: arbiter, from: 'if (record.offset < place.next) return;', to: '' }),
-  without('a hole in the tail ends the process', {
+  without('tail keeps its place: lower offsets are skipped', {
+    file: arbiter,
+    from: 'if (record.offset < place.next) return;',
+    to: '',
+  }),
+  without('tail keeps its place: a hole ends the process', {
     file: arbiter,
     from: 'if (record.offset > place.next) {',
     to: 'if (false) {',
@@ -244,7 +250,7 @@ export const mutations = [
   }),
 
   /* the projector */
-  without('checkpoint after the rows', {
+  without('checkpoint after store', {
     file: projection,
     from: 'await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);\n        if (batch.isStale()) return this.watch.batchLeft(batch.partition);\n        await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);',
     to: 'await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);\n        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);',
@@ -262,6 +268,11 @@ export const mutations = [
     file: projection,
     from: 'if (published) await this.options.publicEvents?.publish(published);\n    await this.options.readModel.save(row, lists);',
     to: 'await this.options.readModel.save(row, lists);\n    if (published) await this.options.publicEvents?.publish(published);',
+  }),
+  without('timestamp from position', {
+    file: store,
+    from: 'if (timestamp < cell.timestamp) return;',
+    to: '',
   }),
   without('what cannot be projected is parked', {
     file: projection,
