@@ -28,6 +28,8 @@ const USES_KEY_AGAIN = 0.05;
 const MOST_ATTEMPTS = 8;
 /** Services that are talked about at the same time: few, so that requests meet. */
 const HOT = 5;
+/** And often of one and the same. */
+const LATEST = 0.4;
 const LONGEST_PAUSE_MS = 40;
 const RETRY_PAUSE_MS = 150;
 
@@ -53,7 +55,7 @@ export class Conversations {
 
   pick(random: Random): KnownService | undefined {
     const recent = [...this.known.values()].slice(-HOT);
-    return recent.length > 0 ? random.pick(recent) : undefined;
+    return random.chance(LATEST) ? recent.at(-1) : recent[random.below(recent.length)];
   }
 
   learn({ ask, answer }: Call): void {

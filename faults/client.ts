@@ -70,7 +70,10 @@ function answeredBy({ status, headers }: Response, text: string): CallAnswered {
   const header = (name: string): string | undefined => headers.get(name) ?? undefined;
   const body: unknown = text === '' ? undefined : JSON.parse(text);
   const exception = (body as { readonly exception?: string } | undefined)?.exception?.replace(exceptionPackage, '');
-  const [outcome, position] = [header('x-cs-outcome'), header('x-cs-position')];
+  const position = header('x-cs-position');
+  // Whoever is told to come back is told when.
+  const isOdd = status === 503 && !/^\d+$/.test(header('retry-after') ?? '');
+  const outcome = isOdd ? '503 without Retry-After' : header('x-cs-outcome');
   return {
     status,
     ...(outcome !== undefined && { outcome }),

@@ -7,7 +7,7 @@ import type { World } from './world.js';
 type Part = Parameters<typeof pointsOf>[0];
 
 /** For so long somebody must come to the point; then another one is tried. */
-const HIT_WITHIN_MS = 8_000;
+const HIT_WITHIN_MS = 15_000;
 const POLL_MS = 20;
 const MOST_PASSES = 12;
 const HANGS = 0.25;

@@ -17,6 +17,8 @@ export interface Report {
   /** Of commands. */
   readonly outcomes: Readonly<Partial<Record<Outcome, number>>>;
   readonly injected: Readonly<Record<string, number>>;
+  /** How often a process was caught at each named point that was tried; 0 when none ever came there. */
+  readonly points: Readonly<Record<string, number>>;
   readonly records: { readonly valid: number; readonly void: number };
   readonly rows: number;
   readonly violations: readonly Violation[];
@@ -36,6 +38,22 @@ export interface RunOptions {
   readonly onProgress?: (phase: string) => void;
 }
 
+const PROGRESS_MS = 10_000;
+
+function soFar({ history, injected, hits }: World): string {
+  const unknown = history.calls.filter((call) => outcomeOf(call) === 'unknown').length;
+  const faults = sum(injected.values());
+  return `${history.calls.length} calls, ${unknown} without a known outcome, ${faults} faults, ${hits.length} at named points`;
+}
+
+/** Of a system that nothing is done to: safe is also what does nothing at all. */
+function idle({ commands, outcomes }: Pick<Report, 'commands' | 'outcomes'>): readonly string[] {
+  const taken = (outcomes.ok ?? 0) + (outcomes.refused ?? 0);
+  return taken < commands / 2 ? [`nothing was broken, and only ${taken} of ${commands} commands were taken`] : [];
+}
+
+export const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0);
+
 /** One scenario in a world of its own: callers and faults for so long, then rest, then the verdict. */
 export async function run(
   scenario: Scenario,
@@ -47,15 +65,17 @@ export async function run(
   const world = await World.start(scenario, seed, folder);
   try {
     onProgress('callers and faults are at work');
-    await play(world, scenario.faults, seed, ms, stop);
+    const telling = setInterval(() => onProgress(soFar(world)), PROGRESS_MS);
+    await play(world, scenario.faults, seed, ms, stop).finally(() => clearInterval(telling));
     onProgress('faults are over, everything comes to rest');
     const { violations: found, complaints, evidence } = await judge(world);
     if (found.length > 0) keep(folder, evidence, found);
     const seconds = Math.round((performance.now() - began) / 1_000);
+    const counted = counts(world, evidence);
     return {
-      ...counts(world, evidence),
+      ...counted,
       violations: found,
-      complaints,
+      complaints: [...complaints, ...(scenario.faults.length === 0 ? idle(counted) : [])],
       scenario: scenario.name,
       seed,
       folder,
@@ -116,6 +136,9 @@ function counts(world: World, { calls, services, rows }: Evidence) {
     reads: calls.filter(({ ask }) => isRead(ask)).length,
     outcomes,
     injected: Object.fromEntries(world.injected),
+    points: Object.fromEntries(
+      [...world.aimedAt].map((point) => [point, world.hits.filter((hit) => hit === point).length]),
+    ),
     records: { valid, void: events - valid },
     rows: rows.length,
   };
