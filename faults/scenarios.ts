@@ -2,7 +2,7 @@ import * as faults from './injections.js';
 import type { Fault } from './injections.js';
 import { poisoned, poisonedWhileDown } from './poison.js';
 import { diskFull } from './full-disk.js';
-import { caughtAt } from './named-points.js';
+import { caughtAt } from './caught.js';
 import { network, unreachableAtStart } from './network.js';
 import { clockOffset } from './server.js';
 import type { Setup } from './world.js';
