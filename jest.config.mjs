@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-const FOLDERS = ['apps', 'faults', 'fuzz', 'libs', 'scripts', 'simulation', 'tools'];
+const FOLDERS = ['apps', 'bench', 'faults', 'fuzz', 'libs', 'scripts', 'simulation', 'tools'];
 
 /** One configuration for every level; `npm test` chooses the levels by file name (.spec, .int.spec, .e2e.spec). */
 export default {

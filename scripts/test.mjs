@@ -18,7 +18,7 @@ import { build, install, Problem, root } from './prepare.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Tally */
 
-const FOLDERS = ['apps', 'faults', 'fuzz', 'libs', 'scripts', 'simulation', 'tools'];
+const FOLDERS = ['apps', 'bench', 'faults', 'fuzz', 'libs', 'scripts', 'simulation', 'tools'];
 const inCi = process.env.CI === 'true';
 
 /** @type {Level[]} */
