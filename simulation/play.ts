@@ -10,7 +10,7 @@ import { Unavailable } from '../apps/api/src/services/unavailable.js';
 import { Asks, digest, tenant } from './asks.js';
 import { check, isForMaintenance } from './check.js';
 import { ControlTruth, Truth, type Ask, type Attempt, type Moment, type Outcome, type Passed } from './history.js';
-import { Faults, Network, type FaultRates } from './network.js';
+import { Faults, Network, noFaults, type FaultRates } from './network.js';
 import {
   ApiProcess,
   ProjectorProcess,
@@ -31,6 +31,8 @@ export interface PlayOptions {
   readonly seed: number;
   readonly commands: number;
   readonly partitions: number;
+  /** Of `troubles`: what does not happen. What else happens is then another choice of the same seed. */
+  readonly without?: readonly string[];
   readonly trace?: boolean;
 }
 
@@ -123,6 +125,31 @@ function weather(random: Random): Weather {
   };
 }
 
+/** The weather in which nothing happens that callers do not ask for. */
+const calmWeather = {
+  tail: 0,
+  shortLives: false,
+  killEveryMs: Number.POSITIVE_INFINITY,
+  hangEveryMs: Number.POSITIVE_INFINITY,
+  rebalanceEveryMs: Number.POSITIVE_INFINITY,
+  projectorKillEveryMs: Number.POSITIVE_INFINITY,
+  forgetEveryMs: Number.POSITIVE_INFINITY,
+  foreignEveryMs: Number.POSITIVE_INFINITY,
+  switchEveryMs: Number.POSITIVE_INFINITY,
+  cutOffEveryMs: Number.POSITIVE_INFINITY,
+} as const satisfies Partial<Weather>;
+
+/** What can be left out of a schedule. */
+export const troubles: readonly string[] = [...Object.keys(calmWeather), ...Object.keys(noFaults)];
+
+function calmed(before: Weather, without: readonly string[]): Weather {
+  const unknown = without.filter((name) => !troubles.includes(name));
+  if (unknown.length > 0) throw new Error(`no trouble: ${unknown.join(', ')}; there are ${troubles.join(', ')}`);
+  const chosen = <T extends object>(calm: T): Partial<T> =>
+    Object.fromEntries(Object.entries(calm).filter(([name]) => without.includes(name))) as Partial<T>;
+  return { ...before, ...chosen(calmWeather), rates: { ...before.rates, ...chosen(noFaults) } };
+}
+
 /** Plays the schedule of one seed against the real code and checks its history. */
 export async function play(options: PlayOptions): Promise<Played> {
   return new Schedule(options).play();
@@ -163,7 +190,7 @@ class Schedule {
     this.random = random;
     this.scheduler = new Scheduler(random);
     installSchedulingPoints(this.scheduler);
-    this.weather = weather(random);
+    this.weather = calmed(weather(random), options.without ?? []);
     this.faults = new Faults(this.weather.rates);
     const { scheduler, faults } = this;
     const network = new Network(random, this.weather.typicalMs, this.weather.tail);

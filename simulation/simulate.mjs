@@ -5,7 +5,9 @@
  *
  *   npm run simulate -- --schedules 2000 --commands 40 --mutations
  *   npm run simulate -- --seed 17 --schedules 1 --trace      plays one schedule again and shows all that happened in it
+ *   npm run simulate -- --seed 17 --shrink                   finds a smaller schedule that breaks the same rule
  */
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
@@ -22,6 +24,12 @@ const { values } = parseArgs({
     mutations: { type: 'boolean', default: false },
     /** Show everything that happened in the failing schedule, or in the first one. */
     trace: { type: 'boolean', default: false },
+    /** Troubles that do not happen, separated by commas. */
+    without: { type: 'string', default: '' },
+    /** Look for the smallest schedule that breaks the rule which the first failing one breaks. */
+    shrink: { type: 'boolean', default: false },
+    /** Where all results go, as JSON. */
+    report: { type: 'string' },
     /** Of the mutations only those whose rule has this text. */
     only: { type: 'string' },
     /** Schedules within which a mutation must be found. */
@@ -48,20 +56,29 @@ const options = {
   partitions: whole('partitions'),
   within: whole('within'),
   workers: whole('workers'),
+  without: values.without.split(',').filter((name) => name !== ''),
 };
+
+/** Set to 1 to stop: each worker ends the schedule that it plays. */
+const interrupted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+const isInterrupted = () => Atomics.load(interrupted, 0) !== 0;
+
+/** What `--report` writes. @type {Record<string, unknown>} */
+const results = {};
 
 /**
  * @typedef {{ rule: string, what: string }} Violation
  * @typedef {{ seed: number, violations: Violation[], counts: Record<string, number>, steps: number, virtualMs: number, trace: string[] }} Played
- * @typedef {{ entry: string, from: number, to: number, step?: number, stopAtFirst?: boolean, trace?: boolean }} Job
+ * @typedef {{ entry: string, from: number, to: number, step?: number, until?: string, trace?: boolean, commands?: number, without?: string[] }} Job
+ *   `until`: the rule whose violation ends the job, or 'any'
  */
 
 /** Plays seeds in a thread of its own. @returns {Promise<void>} */
 function playIn(/** @type {Job} */ job, /** @type {(played: Played) => void} */ onPlayed) {
   return new Promise((resolve, reject) => {
-    const { commands, partitions } = options;
+    const { commands, partitions, without } = options;
     const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
-      workerData: { commands, partitions, ...job },
+      workerData: { commands, partitions, without, interrupted, ...job },
     });
     worker.on('message', (message) => {
       if (message.kind === 'played') onPlayed(message);
@@ -72,6 +89,7 @@ function playIn(/** @type {Job} */ job, /** @type {(played: Played) => void} */ 
   });
 }
 
+const progressEveryMs = 10_000;
 const progress = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
 const entryOf = (/** @type {string} */ name, /** @type {readonly import('./mutations.mjs').Patch[]} */ patches = []) =>
   pathToFileURL(build(name, patches)).href;
@@ -108,15 +126,24 @@ async function playClean() {
         broken.set(rule, { times: (before?.times ?? 0) + 1, seed: one.seed, what });
       else before.times += 1;
     }
-    if (played % 500 === 0) progress(`${played} schedules, ${broken.size} rules broken`);
   };
+  /** A line now and then: how far, how fast, how long still. */
+  const ticking = setInterval(() => {
+    const seconds = (performance.now() - began) / 1000;
+    const left = ((schedules - played) * seconds) / played / 60;
+    const rate = (counts['commands'] ?? 0) / seconds;
+    if (played > 0)
+      progress(
+        `${played} of ${schedules} schedules, ${rate.toFixed(0)} commands a second, ${left.toFixed(1)} min left, ${broken.size} rules broken`,
+      );
+  }, progressEveryMs);
   console.log(`simulation: ${schedules} schedules of ${commands} commands, seeds from ${seed}`);
   const to = seed + schedules - 1;
   await Promise.all(
     Array.from({ length: Math.min(workers, schedules) }, (_, n) =>
       playIn({ entry, from: seed + n, to, step: Math.min(workers, schedules) }, onPlayed),
     ),
-  );
+  ).finally(() => clearInterval(ticking));
   const seconds = (performance.now() - began) / 1000;
   for (const rule of rules) {
     const violation = broken.get(rule);
@@ -127,7 +154,14 @@ async function playClean() {
   }
   for (const [name, count] of Object.entries(counts).sort(([a], [b]) => a.localeCompare(b)))
     console.log(`  ${String(count).padStart(8)} ${name}`);
-  console.log(`  ${steps} steps, ${((counts['commands'] ?? 0) / seconds).toFixed(0)} commands a second`);
+  const commandsPerSecond = Math.round((counts['commands'] ?? 0) / seconds);
+  console.log(`  ${steps} steps, ${commandsPerSecond} commands a second`);
+  if (isInterrupted()) console.log(`  interrupted after ${played} of ${schedules} schedules`);
+  results['schedules'] = {
+    ...{ asked: schedules, played, seeds: { from: seed, to }, commands: counts['commands'] ?? 0, steps },
+    ...{ seconds, commandsPerSecond, commandsPerSchedule: commands, partitions, processes, counts },
+    rules: rules.map((/** @type {string} */ rule) => ({ rule, ...(broken.get(rule) ?? { times: 0 }) })),
+  };
   console.log(
     `suite: Simulation, schedules: ${played}, commands: ${counts['commands']}, partitions: ${partitions}, processes: ${processes.api}+${processes.projector}`,
   );
@@ -150,7 +184,65 @@ async function playTwice() {
   const [one = [], other = []] = traces;
   const differs = one.findIndex((line, index) => line !== other[index]);
   const same = differs === -1 && one.length === other.length;
+  results['replay'] = { seeds: { from: job.from, to: job.to }, same };
   report(same, `the same seed plays the same schedule${same ? '' : `: '${one[differs]}' and '${other[differs]}'`}`);
+}
+
+/** The command line that plays a schedule again. */
+function again(/** @type {number} */ seed, { commands, without } = options) {
+  const which = values.only === undefined ? '--schedules 1' : `--only '${values.only}' --within 1`;
+  const calm = without.length > 0 ? ` --without ${without.join(',')}` : '';
+  return `npm run simulate -- --seed ${seed} ${which} --commands ${commands}${calm} --trace`;
+}
+
+/** Seeds that are tried before what is left out is taken to matter: without it each seed plays something else. */
+const triedSeeds = 40;
+
+/**
+ * From the first failing schedule to a smaller one that breaks the same rule: each trouble is left out that it does not
+ * need, then commands.
+ */
+async function shrink() {
+  const [mutation] = values.only === undefined ? [] : chosenMutations();
+  const entry = mutation ? entryOf(mutation.rule, mutation.patches) : entryOf('clean');
+  const { troubles } = await import(entry);
+  /** The first seed from this one on that breaks the rule. */
+  const firstBroken = async (/** @type {Omit<Job, 'entry'>} */ job) => {
+    /** @type {{ seed: number, violations: Violation[], steps: number } | undefined} */
+    let last;
+    await playIn({ entry, ...job }, (played) => (last = played));
+    const violation = last?.violations.find(({ rule }) => job.until === 'any' || rule === job.until);
+    return last && violation && { seed: last.seed, steps: last.steps, violation };
+  };
+  const { seed, schedules } = options;
+  const first = await firstBroken({ from: seed, to: seed + schedules - 1, until: 'any' });
+  if (!first) return report(true, `nothing to shrink: no rule is broken in ${schedules} schedules from seed ${seed}`);
+  const { rule } = first.violation;
+  let smallest = { ...first, commands: options.commands, without: options.without };
+  const smaller = async (/** @type {{ commands?: number, without?: string[] }} */ less) => {
+    const { commands, without } = { ...smallest, ...less };
+    const found = await firstBroken({
+      from: smallest.seed,
+      to: smallest.seed + triedSeeds - 1,
+      until: rule,
+      commands,
+      without,
+    });
+    if (!found) return false;
+    smallest = { ...found, commands, without };
+    progress(
+      `${rule}: seed ${found.seed}, ${commands} commands, ${found.steps} steps, without ${without.join(',') || 'nothing'}`,
+    );
+    return true;
+  };
+  for (const trouble of troubles)
+    if (!smallest.without.includes(trouble)) await smaller({ without: [...smallest.without, trouble] });
+  for (let part = smallest.commands; part >= 1; part = Math.floor(part / 2))
+    while (smallest.commands > part && (await smaller({ commands: smallest.commands - part })));
+  report(false, `${rule}: ${smallest.violation.what}`);
+  console.log(
+    `     from ${first.steps} steps to ${smallest.steps}: ${again(smallest.seed, { ...options, ...smallest })}`,
+  );
 }
 
 /** One schedule again, with what happened in it. */
@@ -159,7 +251,7 @@ async function show(/** @type {string} */ entry, /** @type {number} */ seed) {
     const [violation] = violations;
     const lines = values.trace || !violation ? trace : concerning(violation.what, trace);
     console.log(`\n---- seed ${seed}, ${lines.length} of ${trace.length} lines; again, and all of them, with:`);
-    console.log(`     npm run simulate -- --seed ${seed} --schedules 1 --commands ${options.commands} --trace`);
+    console.log(`     ${again(seed)}`);
     for (const line of lines) console.log(line);
     for (const { rule, what } of violations) console.log(`VIOLATION  ${rule}: ${what}`);
     console.log('----\n');
@@ -173,12 +265,17 @@ function concerning(/** @type {string} */ what, /** @type {string[]} */ trace) {
   return trace.filter((line) => always.test(line) || names.some((name) => line.includes(name)));
 }
 
+const chosenMutations = () => mutations.filter(({ rule }) => values.only === undefined || rule.includes(values.only));
+
 /** The code without one of its rules: some schedule must notice. */
 async function playMutations() {
-  const waiting = mutations.filter(({ rule }) => values.only === undefined || rule.includes(values.only));
+  const waiting = chosenMutations();
+  /** @type {{ rule: string, schedules: number, seed?: number, caughtBy?: string, what?: string }[]} */
+  const table = [];
+  results['mutations'] = table;
   console.log(`mutations: each to be found within ${options.within} schedules`);
   const work = async () => {
-    for (let mutation = waiting.shift(); mutation; mutation = waiting.shift()) {
+    for (let mutation = waiting.shift(); mutation && !isInterrupted(); mutation = waiting.shift()) {
       const { rule, patches } = mutation;
       let schedules = 0;
       /** @type {Violation | undefined} */
@@ -187,12 +284,16 @@ async function playMutations() {
         entry: entryOf(rule, patches),
         from: options.seed,
         to: options.seed + options.within - 1,
-        stopAtFirst: true,
+        until: 'any',
       };
       await playIn(job, ({ violations }) => {
         schedules += 1;
         found ??= violations[0];
       });
+      if (!found && isInterrupted()) break;
+      const seed = options.seed + schedules - 1;
+      table.push({ rule, schedules, ...(found && { seed, caughtBy: found.rule, what: found.what }) });
+      if (values.trace && found) await show(job.entry, seed);
       report(
         found !== undefined,
         `without '${rule}': ${found ? `schedule ${schedules}: ${found.rule}: ${found.what}` : `not found in ${schedules} schedules`}`,
@@ -205,16 +306,27 @@ async function playMutations() {
 }
 
 process.once('exit', removeBuilds);
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => process.exit(1));
+process.once('SIGTERM', () => process.exit(1));
+// What was played counts: the second time it ends at once.
+process.once('SIGINT', () => {
+  Atomics.store(interrupted, 0, 1);
+  process.once('SIGINT', () => process.exit(1));
+});
 
 try {
-  if (values.only === undefined) {
-    await playClean();
-    await playTwice();
+  if (values.shrink) await shrink();
+  else {
+    if (values.only === undefined) await playClean();
+    if (values.only === undefined && !isInterrupted()) await playTwice();
+    if ((values.mutations || values.only !== undefined) && !isInterrupted()) await playMutations();
   }
-  if (values.mutations || values.only !== undefined) await playMutations();
 } catch (error) {
   report(false, error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
+if (values.report !== undefined)
+  writeFileSync(
+    values.report,
+    `${JSON.stringify({ passed, failed, interrupted: isInterrupted(), ...results }, undefined, 2)}\n`,
+  );
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

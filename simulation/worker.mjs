@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 /** Plays the schedules of some seeds with one build, and tells of each. */
-const { entry, from, to, step = 1, stopAtFirst = false, ...options } = workerData;
+const { entry, from, to, step = 1, until, interrupted, ...options } = workerData;
 
 process.on('unhandledRejection', (error) => {
   parentPort?.postMessage({ kind: 'broken', error: error instanceof Error ? error.stack : String(error) });
@@ -11,8 +11,9 @@ process.on('unhandledRejection', (error) => {
 if (!options.trace) Error.stackTraceLimit = 0;
 
 const { play } = await import(entry);
-for (let seed = from; seed <= to; seed += step) {
+const isInterrupted = () => Atomics.load(/** @type {Int32Array} */ (interrupted), 0) !== 0;
+for (let seed = from; seed <= to && !isInterrupted(); seed += step) {
   const played = await play({ ...options, seed });
   parentPort?.postMessage({ kind: 'played', seed, ...played });
-  if (stopAtFirst && played.violations.length > 0) break;
+  if (until && played.violations.some(({ rule }) => until === 'any' || until === rule)) break;
 }
