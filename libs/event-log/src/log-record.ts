@@ -13,6 +13,8 @@ export interface Fence extends Place {
   readonly epoch: number;
   /** Random identity of the log, only in record 0 of a partition. */
   readonly logId?: string;
+  /** How many partitions the log was begun with, likewise: ids are made and found by this number. */
+  readonly partitions?: number;
 }
 
 /** Written and read back by one process to know that it has seen everything before; others pass over it. */

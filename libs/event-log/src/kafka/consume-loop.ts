@@ -55,12 +55,16 @@ const REBALANCE_MS = 10_000;
  * Reads partitions and keeps its own place in each, where kafkajs forgets it (a group without commits that rejoins
  * starts anywhere) or resets it (a place that the broker does not have): the place is set in GROUP_JOIN, before
  * anything is fetched, and each batch is compared with it. Lower offsets are passed over; a hole, or a log that ends
- * before the place, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced.
+ * before the place, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced. Wherever it
+ * begins again, it begins with the record that it read last: that must be the one it was, or the log has lost its end,
+ * or was made anew, and has grown since.
  *
  * Offsets must be contiguous unless the topic is compacted: not for transactions.
  */
 export class ConsumeLoop {
   private readonly places = new Map<number, Place>();
+  /** By partition, however often it was lifted since: a log that has another record there is not the same log. */
+  private readonly lastRead = new Map<number, { readonly offset: string; readonly what: string }>();
   private readonly closing = new AbortController();
   private consumer: Consumer | undefined;
   private replace: (reason: Error) => void = () => undefined;
@@ -201,6 +205,14 @@ export class ConsumeLoop {
     // Batches that were fetched before a seek, or for a consumer that was given up, are still handed out.
     if (this.closed || consumer !== this.consumer || payload.isStale() || !place) return;
     const end = Number(batch.highWatermark);
+    const known = this.lastRead.get(partition);
+    const again = batch.messages.find(({ offset }) => offset === known?.offset);
+    if (again && whatIs(again) !== known?.what)
+      return this.fail(
+        new Error(
+          `${batch.topic}, partition ${partition}: record ${again.offset} is not the one that was read before: the log has lost its end, or is another one`,
+        ),
+      );
     const fresh = batch.messages.filter(({ offset }) => Number(offset) >= place.next);
     const hole = this.options.compacted ? -1 : fresh.findIndex(({ offset }, i) => Number(offset) !== place.next + i);
     const good = hole < 0 ? fresh : fresh.slice(0, hole);
@@ -208,6 +220,7 @@ export class ConsumeLoop {
     const last = good.at(-1);
     if (last) {
       place.next = Number(last.offset) + 1;
+      this.lastRead.set(partition, { offset: last.offset, what: whatIs(last) });
       place.refusals = 0;
       try {
         this.options.onMessages(partition, good, end);
@@ -272,7 +285,8 @@ export class ConsumeLoop {
     const { topic } = this.options;
     const place = this.places.get(partition);
     if (!place) return;
-    whileRunning(() => this.consumer?.seek({ topic, partition, offset: String(place.next) }));
+    const from = Number(this.lastRead.get(partition)?.offset) === place.next - 1 ? place.next - 1 : place.next;
+    whileRunning(() => this.consumer?.seek({ topic, partition, offset: String(from) }));
     if (!place.held) this.resume(partition);
   }
 
@@ -290,6 +304,10 @@ export class ConsumeLoop {
 }
 
 const placed = (next: number): Place => ({ next, refusals: 0, held: false, idleLooks: 0, lookedAt: -1 });
+
+/** Enough to tell it from any other record at its place. */
+const whatIs = ({ timestamp, key, value, headers = {} }: KafkaMessage): string =>
+  [timestamp, String(key), value?.length ?? -1, ...Object.values(headers).map(String)].join('\n');
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

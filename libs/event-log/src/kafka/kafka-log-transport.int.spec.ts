@@ -213,6 +213,49 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
       CASE_TIMEOUT_MS,
     );
 
+    const addPartition = async (): Promise<void> => {
+      const { services, deadLetters, events } = topicNames(prefix);
+      await admin.createPartitions({
+        topicPartitions: [services, deadLetters, events].map((name) => ({ topic: name, count: PARTITIONS + 1 })),
+      });
+      await until(async () => (await admin.fetchTopicOffsets(services)).length > PARTITIONS);
+    };
+
+    it(
+      'is refused when partitions were added, also when as many are configured',
+      async () => {
+        await connect();
+        await addPartition();
+        expect(await refused()).toContain(
+          `topic ${topic}: it has ${PARTITIONS + 1} partitions, ${PARTITIONS} are configured`,
+        );
+        expect(await refused({ partitions: PARTITIONS + 1 })).toContain(
+          `topic ${topic}: it has ${PARTITIONS + 1} partitions, its log was begun with ${PARTITIONS}`,
+        );
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
+      'leaves partitions alone that are added later',
+      async () => {
+        const transport = await connect();
+        const group = `shared-${prefix}`;
+        const first = new CountingSubscriber(PARTITIONS, group);
+        const subscription = await transport.subscribe(first);
+        await addPartition();
+        await subscription.close();
+        // The group is told of the new partition when somebody joins it.
+        const second = new CountingSubscriber(PARTITIONS, group);
+        await transport.subscribe(second);
+        await appendMarkers(transport, 3);
+        await second.reaches((await transport.ends()).slice(0, PARTITIONS));
+        expect([...first.asked, ...second.asked]).not.toContain(PARTITIONS);
+        expect(second.gaps).toEqual([]);
+      },
+      CASE_TIMEOUT_MS,
+    );
+
     it(
       'is refused on a log whose beginning was removed',
       async () => {
@@ -350,6 +393,26 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
         const from = seen.from.map((at) => (at.partition === 2 ? { ...at, next: 100 } : at));
         await transport.follow(from, seen.take, seen.fail);
         await expect(seen.fatal).resolves.toMatchObject({ message: expect.stringContaining('partition 2') as string });
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
+      'says so when the log was made anew, and has grown beyond its place',
+      async () => {
+        const transport = await connect();
+        const seen = new Seen(PARTITIONS);
+        await transport.follow(seen.from, seen.take, seen.fail);
+        await appendMarkers(transport, 5);
+        const ends = await transport.ends();
+        await seen.reaches(ends);
+        await admin.deleteTopics({ topics: [topic] });
+        await until(async () => !(await admin.listTopics()).includes(topic));
+        await appendMarkers(await connect(), 20, 'anew');
+        await expect(seen.fatal).resolves.toMatchObject({ message: expect.stringContaining(topic) as string });
+        expect(seen.records.map((_, partition) => seen.ids(partition).some((id) => id.startsWith('anew')))).toEqual(
+          ends.map(() => false),
+        );
       },
       CASE_TIMEOUT_MS,
     );
@@ -507,6 +570,11 @@ async function appendPersistently(transport: KafkaLogTransport, batch: readonly 
   }
 }
 
+/** The case's own time limit ends it. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition().catch(() => false))) await new Promise(setImmediate);
+}
+
 async function settingsOf(admin: Admin, name: string): Promise<Record<string, string>> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
@@ -593,6 +661,7 @@ class Seen {
 /** Keeps its checkpoints as a projector does, and counts what comes again and what does not come. */
 class CountingSubscriber implements Subscriber {
   readonly gaps: string[] = [];
+  readonly asked: number[] = [];
   repeats = 0;
   /** Batches of one partition in hand at once, at most. */
   together = 0;
@@ -609,6 +678,7 @@ class CountingSubscriber implements Subscriber {
   }
 
   async checkpoint(partition: number): Promise<Checkpoint> {
+    this.asked.push(partition);
     return { partition, next: this.next[partition]!, epoch: 0 };
   }
 

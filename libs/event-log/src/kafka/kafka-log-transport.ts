@@ -173,6 +173,8 @@ export class KafkaLogTransport extends LogTransport {
           maxBytesPerPartition: BYTES_PER_PARTITION,
           ends: () => this.ends(),
           ...hooks,
+          // Partitions that were added while this process runs are no part of the log.
+          onAssigned: (assigned) => hooks.onAssigned(assigned.filter((partition) => partition < this.partitions)),
           ...this.restarts(),
         }),
     );
@@ -225,12 +227,15 @@ async function nameLog(
   found.forEach(({ low }, partition) => {
     if (low > 0) {
       throw new RefusedStart(
-        `topic ${topic}, partition ${partition}: records 0 to ${low - 1} were removed from the log`,
+        `topic ${topic}, partition ${partition}: records 0 to ${low - 1} were removed from the log: ` +
+          'nothing can be built from it any more; restore the topic from a copy, or begin with new topics and an empty read model',
       );
     }
   });
   const messages = found.flatMap(({ high }, partition) =>
-    high === 0 ? [toMessage({ kind: 'fence', partition, epoch: 0, logId: randomUUID() })] : [],
+    high === 0
+      ? [toMessage({ kind: 'fence', partition, epoch: 0, logId: randomUUID(), partitions: found.length })]
+      : [],
   );
   if (messages.length > 0) {
     const named = await producer.send([{ topic, messages }]);
@@ -240,7 +245,16 @@ async function nameLog(
   }
   const records = await readFirstRecords(kafka, topic, offsets, found.length, timeoutMs);
   return records.map((record, partition) => {
-    if (record.kind === 'fence' && record.epoch === 0 && record.logId !== undefined) return record.logId;
+    if (record.kind === 'fence' && record.epoch === 0 && record.logId !== undefined) {
+      const { partitions = found.length } = record;
+      if (partitions !== found.length) {
+        throw new RefusedStart(
+          `topic ${topic}: it has ${found.length} partitions, its log was begun with ${partitions}: ids would not find ` +
+            `their partition; move the records of the first ${partitions} to a topic with as many, each to the place it has`,
+        );
+      }
+      return record.logId;
+    }
     throw new RefusedStart(
       `topic ${topic}, partition ${partition}: record 0 does not name a log, so this topic was not created by this program`,
     );
@@ -311,13 +325,15 @@ function checkAgainst(
     const found = logIds[partition];
     if (found !== logId) {
       throw new RefusedStart(
-        `partition ${partition}: the read model was built from log ${logId}, this is ${found ?? 'none'}`,
+        `partition ${partition}: the read model was built from log ${logId}, this is ${found ?? 'none'}: ` +
+          'connect the two that belong together, or restore the topic from a copy; for a new log begin with an empty read model',
       );
     }
     const end = offsets[partition]?.high ?? 0;
     if (end < next) {
       throw new RefusedStart(
-        `partition ${partition}: the log ends at ${end}, the read model has seen it up to ${next}: acknowledged events are lost`,
+        `partition ${partition}: the log ends at ${end}, the read model has seen it up to ${next}: acknowledged events are lost; ` +
+          'restore the topic from a copy, or empty the read model and go on without them',
       );
     }
   }

@@ -56,6 +56,10 @@ describe('a record in Kafka', () => {
     ['an event that lives until a time', { ...plain, lifetime: { until: 4_102_444_800_000 } }],
     ['a fence', { kind: 'fence', partition: 3, epoch: 7 }],
     ['a fence that names the log', { kind: 'fence', partition: 3, epoch: 0, logId: 'random' }],
+    [
+      'a fence that names the log and its size',
+      { kind: 'fence', partition: 3, epoch: 0, logId: 'random', partitions: 4 },
+    ],
     ['a marker', { kind: 'marker', partition: 3, id: 'random' }],
   ])('comes back as it was: %s', (_sentence, record) => {
     const { partition, message } = stored(record);

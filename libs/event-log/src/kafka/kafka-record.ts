@@ -11,7 +11,7 @@ import type { Fence, Foreign, LogRecord } from '../log-record.js';
 import type { Unplaced } from '../log-transport.js';
 
 /** Record 0 of a partition. */
-export type Genesis = Pick<Fence, 'kind' | 'partition' | 'epoch'> & { readonly logId: string };
+export type Genesis = Pick<Fence, 'kind' | 'partition' | 'epoch' | 'partitions'> & { readonly logId: string };
 
 /**
  * Headers of the internal log. All of them are text; numbers are decimal. No personal values: a header cannot be
@@ -33,6 +33,7 @@ const header = {
   idempotencyRequest: 'cs-idempotency-request',
   markerId: 'cs-marker-id',
   logId: 'cs-log-id',
+  partitions: 'cs-partitions',
 } as const;
 
 /** A record as Kafka stores it. Events are keyed by their stream; fences and markers belong to none. */
@@ -50,6 +51,7 @@ export function toMessage(record: Unplaced | Genesis): Message & { partition: nu
           [header.kind]: kind,
           [header.epoch]: String(record.epoch),
           ...('logId' in record && { [header.logId]: record.logId }),
+          ...('partitions' in record && { [header.partitions]: String(record.partitions) }),
         },
       };
     case 'marker':
@@ -93,7 +95,14 @@ export function fromMessage(
         return { kind, ...place, ...readEvent(key, value, headers), partition };
       case 'fence': {
         const logId = optionalText(headers, header.logId);
-        return { kind, ...place, epoch: count(headers, header.epoch), ...(logId !== undefined && { logId }) };
+        const partitions = optionalText(headers, header.partitions);
+        return {
+          kind,
+          ...place,
+          epoch: count(headers, header.epoch),
+          ...(logId !== undefined && { logId }),
+          ...(partitions !== undefined && { partitions: count(headers, header.partitions, 1) }),
+        };
       }
       case 'marker':
         return { kind, ...place, id: text(headers, header.markerId) };

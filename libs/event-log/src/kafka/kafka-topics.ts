@@ -164,7 +164,8 @@ async function check(admin: Admin, planned: readonly TopicPlan[], replicationFac
     const values = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
     return [
       found.length !== partitions &&
-        `topic ${topic}: it has ${found.length} partitions, ${partitions} are configured: ids would not find their partition`,
+        `topic ${topic}: it has ${found.length} partitions, ${partitions} are configured: ids would not find their partition; ` +
+          'configure as many as the log was begun with',
       replicas < replicationFactor &&
         `topic ${topic}: its replication factor is ${replicas}, at least ${replicationFactor} is configured`,
       ...[...settings, ...ofEveryTopic(replicas)].map(({ name, value, accepts, because }) => {
