@@ -27,9 +27,17 @@ export async function openEmbedded(options: ApiOptions, logger: Logger, hooks: B
     opened.unshift(readModel);
     const checkpoints = await readModel.checkpoints();
     const { dataDir: directory, partitions } = options;
-    const log = await EmbeddedEventLog.open({ directory, partitions, checkpoints });
+    const onTrouble = (reason: Error | undefined): void => {
+      if (reason) logger.error({ reason: reason.message, directory }, 'the event log cannot store anything');
+      else logger.warn({ directory }, 'the event log stores again');
+    };
+    const log = await EmbeddedEventLog.open({ directory, partitions, checkpoints, onTrouble });
     opened.push(log);
-    const control = await EmbeddedEventLog.open({ directory: join(directory, CONTROL_FOLDER), partitions: 1 });
+    const control = await EmbeddedEventLog.open({
+      directory: join(directory, CONTROL_FOLDER),
+      partitions: 1,
+      onTrouble,
+    });
     opened.push(control);
     return {
       log,

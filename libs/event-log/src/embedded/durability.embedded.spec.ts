@@ -229,7 +229,7 @@ async function write(
     stopAfter = Infinity,
     limitBlocks,
   }: { writers: number; valueSize: number; stopAfter?: number; limitBlocks?: number },
-): Promise<Outcomes & { readonly order: readonly string[] }> {
+): Promise<Outcomes & { readonly order: readonly string[]; readonly troubles: readonly string[] }> {
   const here = (name: string): string => fileURLToPath(new URL(`../testing/${name}`, import.meta.url));
   const program = [
     '--import',
@@ -242,11 +242,13 @@ async function write(
   ].map(String);
   const child =
     limitBlocks === undefined
-      ? spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'inherit'] })
+      ? spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'pipe'] })
       : spawn('sh', ['-c', `ulimit -f ${limitBlocks}; exec "$0" "$@"`, process.execPath, ...program], {
-          stdio: ['ignore', 'pipe', 'inherit'],
+          stdio: ['ignore', 'pipe', 'pipe'],
         });
   const ended = once(child, 'close');
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const outcomes: Outcomes & { order: string[] } = {
     accepted: [],
     'not-applied': [],
@@ -262,8 +264,8 @@ async function write(
     if (answers === stopAfter) child.kill('SIGKILL');
   }
   const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null];
-  if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the writing program ended with ${code ?? signal}`);
-  return outcomes;
+  if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the writing program ended with ${code ?? signal}: ${said}`);
+  return { ...outcomes, troubles: said.split('\n').slice(0, -1) };
 }
 
 describe('a process that is killed', () => {
@@ -304,6 +306,14 @@ describe('a disk that is full', () => {
       expect(outcomes.order.indexOf('not-applied')).toBeGreaterThan(0);
       expect(outcomes.order.lastIndexOf('accepted')).toBeGreaterThan(outcomes.order.indexOf('not-applied'));
       expect(outcomes['outcome-unknown'].length).toBeGreaterThan(0);
+      // Once for each time that it cannot store, and once when it can again.
+      expect(outcomes.troubles.slice(0, 3)).toEqual([
+        'trouble: disk I/O error',
+        'well again',
+        'trouble: disk I/O error',
+      ]);
+      expect(outcomes.troubles.at(-1)).toBe('trouble: disk I/O error');
+      expect(outcomes.troubles.length).toBeLessThan(outcomes['not-applied'].length);
 
       const log = await openLog(directory);
       const stored = eventIds(await readAll(log));

@@ -35,6 +35,8 @@ export interface EmbeddedEventLogOptions {
   readonly clock?: Clock;
   /** Called after each durable commit, to wake readers in other threads and processes. */
   readonly onCommit?: () => void;
+  /** Called with the reason when nothing can be stored any more, and without one when it can again. */
+  readonly onTrouble?: (reason: Error | undefined) => void;
 }
 
 /** The program asked for a record that no program of this protocol writes. Nothing was stored. */
@@ -68,6 +70,7 @@ export class EmbeddedEventLog extends EventLog {
   private waiting: Waiting[] = [];
   /** A commit of which it is not known whether it is in the file. Nothing else is written until it is. */
   private doubt: Draft | undefined;
+  private isTroubled = false;
 
   private constructor(
     private readonly directory: string,
@@ -75,6 +78,7 @@ export class EmbeddedEventLog extends EventLog {
     private readonly lock: Lock,
     private readonly clock: Clock,
     private readonly onCommit: () => void,
+    private readonly onTrouble: (reason: Error | undefined) => void,
   ) {
     super();
     const partitions = Array.from({ length: file.partitions }, (_, partition) => partition);
@@ -90,6 +94,7 @@ export class EmbeddedEventLog extends EventLog {
    */
   static async open(options: EmbeddedEventLogOptions): Promise<EmbeddedEventLog> {
     const { directory, partitions, checkpoints = [], clock = new SystemClock(), onCommit = () => undefined } = options;
+    const { onTrouble = () => undefined } = options;
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS) {
       throw new RefusedStart(`${partitions} is not a number of partitions from 1 to ${MAX_PARTITIONS}`);
     }
@@ -105,7 +110,7 @@ export class EmbeddedEventLog extends EventLog {
       refuseOtherPartitions(file, directory, partitions);
       verifyFromMarks(file);
       refuseLoss(file, directory, checkpoints);
-      return new EmbeddedEventLog(directory, file, lock, clock, onCommit);
+      return new EmbeddedEventLog(directory, file, lock, clock, onCommit, onTrouble);
     } catch (cause) {
       file?.close();
       lock.release();
@@ -263,6 +268,7 @@ export class EmbeddedEventLog extends EventLog {
     try {
       this.file.transaction(() => (answers = together.map(({ decide }) => decide(draft))));
     } catch (cause) {
+      this.tell(rootOf(cause));
       if (!(cause instanceof CommitFailed)) {
         for (const { reject } of together) reject(new NotApplied('the log could not store it', { cause }));
         return;
@@ -279,6 +285,14 @@ export class EmbeddedEventLog extends EventLog {
     for (const answer of answers) answer();
   }
 
+  /** Once: a full disk fails every commit. */
+  private tell(reason: Error | undefined): void {
+    const isTroubled = reason !== undefined;
+    if (isTroubled === this.isTroubled) return;
+    this.isTroubled = isTroubled;
+    this.onTrouble(reason);
+  }
+
   private takeTogether(): readonly Waiting[] {
     let size = 0;
     const beyond = this.waiting.findIndex((waiting, n) => {
@@ -291,6 +305,7 @@ export class EmbeddedEventLog extends EventLog {
   /** The draft is durable: it becomes what everybody sees. */
   private adopt(draft: Draft): void {
     if (draft.stored.length === 0) return;
+    this.tell(undefined);
     this.tips = draft.tips;
     this.latest = draft.now;
     for (const record of draft.stored) this.show(record, record.epoch);
@@ -344,6 +359,11 @@ class Draft {
     };
     this.stored.push(record);
   }
+}
+
+function rootOf(error: unknown): Error {
+  if (error instanceof CommitFailed) return rootOf(error.cause);
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /**
