@@ -1,4 +1,4 @@
-import { answerOf, type ServiceCommand } from '#domain';
+import { answerOf, type LiveService, type ServiceCommand } from '#domain';
 import {
   encode,
   isServiceEvent,
@@ -9,11 +9,13 @@ import {
   type NewRecord,
 } from '#events';
 import { listChanges, listEntries } from '#read-model';
-import { check, type Rule } from './check.js';
+import { check, watchTail, type Rule } from './check.js';
 import { ControlTruth, Truth, type Attempt, type Moment, type Outcome, type Passed, type Step } from './history.js';
 import { PublishedEvents, SwitchReports, defaultTimes } from './processes.js';
-import { beginning } from './scheduler.js';
-import type { Stored } from './simulated-log.js';
+import { Faults, Network, noFaults } from './network.js';
+import { Random } from './random.js';
+import { Owner, Scheduler, beginning } from './scheduler.js';
+import { SimulatedLog, SimulatedTransport, type Stored } from './simulated-log.js';
 import { SimulatedStore } from './simulated-store.js';
 
 const tenant = '1';
@@ -35,6 +37,7 @@ const created: ControlEvent = {
 const deleted: ControlEvent = { type: 'ProfileExtensionSchemaDeleted', data: { name: 'billing' } };
 const drainMs = { production: 100, maintenance: 100 };
 const life = 'api-0.1';
+const ada = { tenant, kind: 'contact', id: 'ada' } as const;
 
 /** What happened: a service is started by r1 and ended by r2, one partition, everybody told so, everything projected. */
 class Story {
@@ -171,6 +174,13 @@ class Story {
     this.published.events.push({ id, sequence, key, type: '', subject: stream, time: '', partition: 0, data: {} });
   }
 
+  /** As it is in the end. */
+  service(): LiveService {
+    const aggregate = this.steps().at(-1)?.aggregate;
+    if (aggregate?.kind !== 'service' || aggregate.service.status !== 'completed') throw new Error('not completed');
+    return aggregate.service;
+  }
+
   steps(): readonly Step[] {
     return new Truth([this.log]).history({ tenant, stream })?.steps ?? [];
   }
@@ -225,6 +235,7 @@ function accepted(record: Stored): Outcome {
 const refused = (code: string): Outcome => ({ kind: 'rejected', code });
 
 const order: Rule = 'the mode is switched step by step, and opened behind every fence';
+const agreement: Rule = 'composite starts of equal fields agree on one active service';
 const metadata: Rule = 'a change of metadata has one valid event, in a mode that allows it';
 const gates: Rule = 'no gate is open in a mode that is over, unless that switch gave up waiting for it';
 
@@ -299,6 +310,56 @@ describe('The checker', () => {
       'a key has one effect and one answer',
       (story) =>
         story.log.forEach((record) => Object.assign(record, { idempotency: { key: 'key', request: 'request' } })),
+    ],
+    [
+      'a repeat that is answered otherwise',
+      'a key has one effect and one answer',
+      (story) => {
+        const idempotency = { key: 'key', request: 'request' };
+        const service = { start: { service_id: stream, timestamp, contact_key: 'ada' } };
+        const elements = [{ service, associateStateTask: false }];
+        const composite = { kind: 'composite', createNew: true, elements } as const;
+        const composed = (service_id: string) => (): Outcome => ({
+          kind: 'composed',
+          answer: [{ service_id, service_created: true }],
+          position: new Map(),
+        });
+        story.attempt('r3', composite, composed(stream), { idempotency });
+        story.attempt('r3', composite, composed('s2'), { idempotency });
+      },
+    ],
+    [
+      'two active services of composite starts of equal fields',
+      agreement,
+      (story) => {
+        for (const [n, service_id] of ['s2', 's3'].entries()) {
+          const { type, data } = {
+            type: 'ServiceStarted',
+            data: { service_id, timestamp, contact_key: 'eve' },
+          } as const;
+          const elements = [{ service: { start: data }, associateStateTask: false }];
+          story.attempt(`r${3 + n}`, { kind: 'composite', createNew: false, elements }, () => {
+            const { offset } = story.event(`r${3 + n}`, { type, data }, 1, { stream: service_id });
+            const answer = [{ service_id, service_created: true }];
+            return { kind: 'composed', answer, position: new Map([[0, offset]]) };
+          });
+        }
+      },
+    ],
+    [
+      'two callers who are both told that they created a service',
+      agreement,
+      (story) => {
+        const service = { start: { service_id: stream, timestamp, contact_key: 'ada' } };
+        const ask = {
+          kind: 'composite',
+          createNew: false,
+          elements: [{ service, associateStateTask: false }],
+        } as const;
+        const answer = [{ service_id: stream, service_created: true }];
+        for (const id of ['r3', 'r4'])
+          story.attempt(id, ask, () => ({ kind: 'composed', answer, position: new Map([[0, 9]]) }));
+      },
     ],
     [
       'an event that nobody asked for',
@@ -520,6 +581,90 @@ describe('The checker', () => {
         story.query('r4', { admitted: { epoch: 0, controlEnd: length, position: length - 1 } });
       },
     ],
+    [
+      'a list with a service that does not belong there',
+      'a query is never older than what was answered before',
+      (story) =>
+        story.attempt('r3', { kind: 'list', owner: ada, filter: { status: 'active' }, page: {} }, () => ({
+          kind: 'found',
+          services: [story.service()],
+          position: new Map(),
+        })),
+    ],
+    [
+      'a list with a service twice',
+      'a query is never older than what was answered before',
+      (story) =>
+        story.attempt('r3', { kind: 'list', owner: ada, filter: { status: 'all' }, page: {} }, () => ({
+          kind: 'found',
+          services: [story.service(), story.service()],
+          position: new Map(),
+        })),
+    ],
+    [
+      'a list beyond its limit',
+      'a query is never older than what was answered before',
+      (story) =>
+        story.attempt('r3', { kind: 'list', owner: ada, filter: { status: 'all' }, page: { limit: 0 } }, () => ({
+          kind: 'found',
+          services: [story.service()],
+          position: new Map(),
+        })),
+    ],
+    [
+      'an answer that says less than what the caller has seen',
+      'a query is never older than what was answered before',
+      (story) => {
+        const [first] = story.steps();
+        if (first?.aggregate?.kind !== 'service' || first.aggregate.service.status !== 'active')
+          throw new Error('no start');
+        const { service } = first.aggregate;
+        const found: Outcome = { kind: 'found', services: [service], position: new Map() };
+        // Another process: only the position tells.
+        story.attempt('r3', { kind: 'get', service_id: stream }, () => found, {
+          process: 1,
+          seen: new Map([[0, story.log.length - 1]]),
+        });
+      },
+    ],
+    [
+      'a bad record whose stream is not parked',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) => Object.assign(story.event('r2', ended, 3), { value: '{"broken' }),
+    ],
+    [
+      'a row that the log does not explain',
+      'rows, lists and parked streams equal the fold of the log',
+      (story) => {
+        const { aggregate, head } = story.steps()[0]!;
+        story.store.save({ tenant, stream: 's9', head, offset: 1, aggregate: aggregate! });
+      },
+    ],
+    [
+      'two valid events of one command',
+      'what was not applied or is unknown has not more effect than it says',
+      (story) => story.event('r2', { type: 'ServiceDeleted', data: { service_id: stream } }, 3),
+    ],
+    [
+      'a caller who is not told what became of a command',
+      'what was not applied or is unknown has not more effect than it says',
+      (story) => story.ask('r3', end, () => ({ kind: 'unavailable', exception: '', outcome: undefined })),
+    ],
+    [
+      'a change of metadata in the epoch before',
+      metadata,
+      (story) => {
+        story.switch('r3', 'maintenance', 1);
+        story.attempt(
+          'r4',
+          { kind: 'metadata', command: { type: 'DeleteProfileExtensionSchema', data: { name: 'billing' } } },
+          () => {
+            const { offset } = story.record('r4', deleted, 0);
+            return { kind: 'changed', answer: { name: 'billing', created: false }, controlPosition: offset };
+          },
+        );
+      },
+    ],
     ['a request without an answer', 'everything is answered', (story) => delete story.attempts[1]!.outcome],
     [
       'an answer that is no answer',
@@ -532,5 +677,90 @@ describe('The checker', () => {
     const story = new Story();
     plant(story);
     expect(story.broken()).toContain(rule);
+  });
+});
+
+describe('What is watched while a schedule is played', () => {
+  const fence = (offset: number) => ({ kind: 'fence', epoch: 0, partition: 0, offset, recordedAt: 0 }) as const;
+  const found = new Set<Rule>();
+  const violation = (rule: Rule): unknown => found.add(rule);
+  beforeEach(() => found.clear());
+
+  it.each([
+    ['a hole in the tail', [3, 5]],
+    ['a record that is shown twice', [3, 3]],
+    ['a tail that goes back', [3, 4, 3]],
+  ])('notices %s', (_what, offsets) => {
+    const listen = watchTail(life, [{ partition: 0, next: 3, epoch: 0 }], () => undefined, violation);
+    for (const offset of offsets) listen(fence(offset), 0);
+    expect([...found]).toEqual(['the tail shows every record once, in order']);
+  });
+
+  it('finds nothing wrong with a tail that shows every record once', () => {
+    const listen = watchTail(life, [{ partition: 0, next: 3, epoch: 0 }], () => undefined, violation);
+    for (const offset of [3, 4, 5]) listen(fence(offset), 0);
+    expect([...found]).toEqual([]);
+  });
+
+  describe('of the transport', () => {
+    const random = new Random(1);
+    const scheduler = new Scheduler(random);
+    const transport = (misuse: string[]): SimulatedTransport => {
+      let sequence = 0;
+      const log = new SimulatedLog({
+        scheduler,
+        random,
+        network: new Network(random, 1, 0),
+        faults: new Faults(noFaults),
+        partitions: 1,
+        trace: () => undefined,
+        nextSequence: () => sequence++,
+      });
+      return new SimulatedTransport(log, new Owner('process'), (what) => misuse.push(what));
+    };
+    const one = { kind: 'marker', id: 'one', partition: 0 } as const;
+    const other = { ...one, id: 'other' };
+    /** Sends the batch, with this fate, and waits for what becomes of it. */
+    const sent = async (
+      to: SimulatedTransport,
+      fate: Parameters<SimulatedTransport['causeOnce']>[0],
+      batch = [one],
+    ) => {
+      to.causeOnce(fate);
+      let isOver = false;
+      const over = to.append(batch).then(
+        () => (isOver = true),
+        () => (isOver = true),
+      );
+      await scheduler.run(() => isOver, 100);
+      await over;
+    };
+
+    it('notices a batch that is sent while another is under way', () => {
+      const misuse: string[] = [];
+      const used = transport(misuse);
+      void used.append([one]);
+      void used.append([other]);
+      expect(misuse).toEqual(['a batch was sent while another was under way']);
+    });
+
+    it('notices other records behind a batch that was not acknowledged', async () => {
+      const misuse: string[] = [];
+      const used = transport(misuse);
+      await sent(used, 'answer-lost');
+      await sent(used, 'stored');
+      expect(misuse).toEqual([]);
+      await sent(used, 'left-out');
+      void used.append([other]);
+      expect(misuse).toEqual(['other records followed a batch that was not acknowledged']);
+    });
+
+    it('notices that a producer is used again which failed for good', async () => {
+      const misuse: string[] = [];
+      const used = transport(misuse);
+      await sent(used, 'refused');
+      void used.append([one]);
+      expect(misuse).toEqual(['a producer that failed for good was used again']);
+    });
   });
 });

@@ -18,6 +18,7 @@ import {
   type Service,
   type ServiceCommand,
 } from '#domain';
+import type { Checkpoint, RecordListener } from '#event-log';
 import { isServiceEvent, streamKey, type ControlEvent } from '#events';
 import { comparePlaces, listEntries, type ListEntry, type ListPlace, type Owner, type StreamRow } from '#read-model';
 import { tenant } from './asks.js';
@@ -87,6 +88,27 @@ export function check(history: History): void {
   checker.queries();
   if (history.quiet) checker.readModel();
   checker.publicEvents();
+}
+
+/** Shows the listener what the tail shows, and sees to it that this is every record once, in order. */
+export function watchTail(
+  process: string,
+  from: readonly Checkpoint[],
+  listen: RecordListener,
+  violation: History['violation'],
+): RecordListener {
+  const next = new Map(from.map((checkpoint) => [checkpoint.partition, checkpoint.next]));
+  return (record, epoch) => {
+    const { partition, offset } = record;
+    const expected = next.get(partition) ?? 0;
+    if (offset !== expected)
+      violation(
+        'the tail shows every record once, in order',
+        `${process} was shown s${partition}:${offset} instead of s${partition}:${expected}`,
+      );
+    next.set(partition, offset + 1);
+    listen(record, epoch);
+  };
 }
 
 type Answered = Extract<Outcome, { readonly kind: 'answered' }>;

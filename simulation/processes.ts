@@ -1,18 +1,9 @@
-import {
-  Arbiter,
-  PassingFailure,
-  RefusedStart,
-  defaultWriterLimits,
-  type Checkpoint,
-  type Foreign,
-  type PublicEvent,
-  type RecordListener,
-} from '#event-log';
+import { Arbiter, PassingFailure, RefusedStart, defaultWriterLimits, type Foreign, type PublicEvent } from '#event-log';
 import { streamKey, type Mode, type RecordedEvent } from '#events';
 import type { ReadModel, StoredCheckpoint } from '#read-model';
 import { ProjectorProgress } from '../apps/api/src/engine/projector-progress.js';
 import { tenant } from './asks.js';
-import type { Rule } from './check.js';
+import { watchTail, type Rule } from './check.js';
 import type { ControlTruth } from './history.js';
 import { MetadataPath } from '../apps/api/src/control/metadata-path.js';
 import { joinServer, type Joined } from '../apps/api/src/server-mode/join-server.js';
@@ -192,22 +183,6 @@ export class ApiProcess {
     }
   }
 
-  /** Sees to it that the listener is shown every record once, in order. */
-  private inOrder(owner: Owner, from: readonly Checkpoint[], listen: RecordListener): RecordListener {
-    const next = new Map(from.map((checkpoint) => [checkpoint.partition, checkpoint.next]));
-    return (record, epoch) => {
-      const { partition, offset } = record;
-      const expected = next.get(partition) ?? 0;
-      if (offset !== expected)
-        this.world.violation(
-          'the tail shows every record once, in order',
-          `${owner.name} was shown s${partition}:${offset} instead of s${partition}:${expected}`,
-        );
-      next.set(partition, offset + 1);
-      listen(record, epoch);
-    };
-  }
-
   private open(owner: Owner): Opened {
     const { world } = this;
     const { times, scheduler } = world;
@@ -264,7 +239,7 @@ export class ApiProcess {
         ),
     });
     const { refuseWhenBehind } = progress;
-    await scheduler.point(log.follow(followed, this.inOrder(owner, followed, streams.listen)));
+    await scheduler.point(log.follow(followed, watchTail(owner.name, followed, streams.listen, world.violation)));
     const joined = await scheduler.point(
       joinServer({
         control,
