@@ -1,6 +1,7 @@
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from './kafka-client.js';
+import type { Offsets } from './topic-offsets.js';
 
 export interface ConsumeLoopOptions {
   readonly topic: string;
@@ -11,8 +12,8 @@ export interface ConsumeLoopOptions {
   readonly maxWaitMs: number;
   /** Compaction has removed records: that offsets are missing means nothing. */
   readonly compacted?: boolean;
-  /** One past the last record of each partition, from the broker. */
-  readonly ends: () => Promise<readonly number[]>;
+  /** Where each partition begins and ends, from the broker. */
+  readonly offsets: () => Promise<readonly Offsets[]>;
   /**
    * Exactly these partitions are this reader's from now on; none after the consumer was lost. Those that have no place
    * when this returns give nothing until {@link ConsumeLoop.place}. Synchronous: nothing is fetched before it returns.
@@ -55,7 +56,7 @@ const REBALANCE_MS = 10_000;
  * Reads partitions and keeps its own place in each, where kafkajs forgets it (a group without commits that rejoins
  * starts anywhere) or resets it (a place that the broker does not have): the place is set in GROUP_JOIN, before
  * anything is fetched, and each batch is compared with it. Lower offsets are passed over; a hole, or a log that ends
- * before the place, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced. Wherever it
+ * before the place or begins behind it, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced. Wherever it
  * begins again, it begins with the record that it read last: that must be the one it was, or the log has lost its end,
  * or was made anew, and has grown since.
  *
@@ -251,22 +252,26 @@ export class ConsumeLoop {
     this.options.onFatal(error);
   }
 
-  /** Notices a consumer that stopped without a word, one that is stuck, and a log that lost its end. */
+  /** Notices a consumer that stopped without a word, one that is stuck, and a log that lost its end or what is next. */
   private async watch(): Promise<void> {
     for (;;) {
       await this.pauseFor(WATCH_MS);
       if (this.closed) return;
       if (Date.now() - this.lastSign > SILENCE_UNTIL_RESTART_MS) this.replace(new Error('the consumer went quiet'));
       const asked = [...this.places].map(([partition, place]) => ({ partition, place, next: place.next }));
-      const ends = await this.options.ends().catch(() => undefined);
-      if (!ends || this.closed) continue;
-      const found = asked.map((one) => ({ ...one, end: ends[one.partition] ?? 0 }));
+      const offsets = await this.options.offsets().catch(() => undefined);
+      if (!offsets || this.closed) continue;
+      const found = asked.map((one) => {
+        const { low, high } = offsets[one.partition] ?? { low: 0, high: 0 };
+        return { ...one, begin: this.options.compacted ? 0 : low, end: high };
+      });
       const catchingUp = found.some(
         ({ place, next, end }) => place.lookedAt !== place.next && end - next > BACKLOG_RECORDS,
       );
-      for (const { partition, place, next, end } of found) {
+      for (const { partition, place, next, begin, end } of found) {
         if (this.places.get(partition) !== place) continue;
         if (end < next) this.refuse(partition, place, `the log ends at ${end}`);
+        else if (begin > place.next) this.refuse(partition, place, `the log begins at ${begin}`);
         else this.look(partition, place, end, catchingUp);
       }
     }

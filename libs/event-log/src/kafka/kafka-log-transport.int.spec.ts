@@ -398,6 +398,23 @@ describeOnKafka('KafkaLogTransport', ({ address, proxied }) => {
     );
 
     it(
+      'says so when what is next was removed, and nothing has come since',
+      async () => {
+        const transport = await connect();
+        await appendMarkers(transport, 5);
+        const [end] = await transport.ends();
+        await admin.fetchTopicOffsets(topic); // the client must have heard of the topic
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(end) }] });
+        const seen = new Seen(PARTITIONS);
+        await transport.follow(seen.from, seen.take, seen.fail);
+        await expect(seen.fatal).resolves.toMatchObject({
+          message: `${topic}, partition 0: the next offset is 0, but the log begins at ${end}`,
+        });
+      },
+      CASE_TIMEOUT_MS,
+    );
+
+    it(
       'says so when the log was made anew, and has grown beyond its place',
       async () => {
         const transport = await connect();

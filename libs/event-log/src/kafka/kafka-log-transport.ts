@@ -150,7 +150,7 @@ export class KafkaLogTransport extends LogTransport {
         // A group of its own for each consumer: nobody to share with, and no ghost of a former one to wait for.
         groupId: () => `${this.topic}.tail.${randomUUID()}`,
         maxBytesPerPartition: BYTES_PER_PARTITION,
-        ends: () => this.ends(),
+        offsets: () => this.offsets.fetch(),
         onAssigned: () => undefined,
         onMessages: (partition, messages) => onRecords(messages.map((message) => fromMessage(partition, message))),
         onFatal,
@@ -171,7 +171,7 @@ export class KafkaLogTransport extends LogTransport {
           // kafkajs gives every topic of a group to each of its members, whether they read it or not.
           groupId: () => (this.log === 'services' ? subscriber.group : `${subscriber.group}.${this.log}`),
           maxBytesPerPartition: BYTES_PER_PARTITION,
-          ends: () => this.ends(),
+          offsets: () => this.offsets.fetch(),
           ...hooks,
           // Partitions that were added while this process runs are no part of the log.
           onAssigned: (assigned) => hooks.onAssigned(assigned.filter((partition) => partition < this.partitions)),
@@ -296,7 +296,7 @@ async function readFirstRecords(
           groupId: () => `${topic}.name.${randomUUID()}`,
           maxBytesPerPartition: ONE_RECORD_BYTES,
           maxWaitMs: MAX_WAIT_MS.services,
-          ends: async () => (await offsets.fetch()).map(({ high }) => high),
+          offsets: () => offsets.fetch(),
           onAssigned: () => undefined,
           onMessages: (partition, [message]) => {
             if (message && !first.has(partition)) first.set(partition, fromMessage(partition, message));

@@ -157,7 +157,7 @@ export class KafkaPresence extends Presence {
         maxBytesPerPartition: BYTES_PER_FETCH,
         maxWaitMs: MAX_WAIT_MS,
         compacted: true,
-        ends: async () => (await this.offsets.fetch()).map(({ high }) => high),
+        offsets: () => this.offsets.fetch(),
         onAssigned: () => undefined,
         onMessages: (_, messages) => messages.forEach((message) => this.see(message)),
         onRestart: this.onConsumerRestart,
