@@ -1,20 +1,20 @@
 import type { Random } from '../simulation/random.js';
 import { every, wait, type Fault } from './injections.js';
 import { pointsOf } from './named-points.mjs';
-import { atPoint, type Point, type Server } from './server.js';
+import type { Point, Server } from './server.js';
 import type { World } from './world.js';
 
 type Part = Parameters<typeof pointsOf>[0];
 
 /** For so long somebody must come to the point; then another one is tried. */
-const HIT_WITHIN_MS = 15_000;
+const HIT_WITHIN_MS = 8_000;
 const POLL_MS = 20;
 const MOST_PASSES = 12;
 const HANGS = 0.25;
 
 /**
- * One process after another is started anew so that it dies, or hangs and goes on, at a point of its way that the seed
- * chooses: between a request and its answer, between a row and the checkpoint.
+ * One process after another dies, or hangs and goes on, at a point of its way that the seed chooses: between a request
+ * and its answer, between a row and the checkpoint.
  */
 export function caughtAt(...parts: readonly Part[]): Fault {
   return every([0, 300], 'sent to a named point', async (world, random, stop) => {
@@ -33,17 +33,15 @@ export function caughtAt(...parts: readonly Part[]): Fault {
 
 async function catchAt(world: World, server: Server, point: Point, random: Random, stop: AbortSignal): Promise<void> {
   const before = world.hits.length;
-  world.aimedAt.add(point.name);
-  await server.end('SIGTERM');
-  await server.start(atPoint(point, world.hitsFile));
+  world.aim(server, point);
   const deadline = performance.now() + HIT_WITHIN_MS;
   while (world.hits.length === before && performance.now() < deadline && (await wait(POLL_MS, stop)));
-  if (world.hits.length > before && point.signal === 'SIGSTOP') {
+  world.aim(server);
+  if (world.hits.length === before) return;
+  if (point.signal === 'SIGSTOP') {
     await wait(random.between(100, 4_000), stop);
-    server.resume();
-    return;
+    return server.resume();
   }
-  // Of the process that waits for its point nothing is left.
   await server.end('SIGKILL');
   await server.start();
 }

@@ -20,8 +20,9 @@ const setups: readonly Setup[] = [
     apis: [clockOffset(HOUR_MS), clockOffset(-HOUR_MS), {}],
     projectors: [clockOffset(-HOUR_MS), {}],
     behindProxy: { apis: 1, projectors: 1 },
+    isCatchable: true,
   },
-  { engine: 'embedded', apis: [{}], projectors: [] },
+  { engine: 'embedded', apis: [{}], projectors: [], isCatchable: true },
 ];
 
 for (const setup of setups) {

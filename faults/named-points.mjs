@@ -1,8 +1,10 @@
-// `node --import` this: the process gets FAULTS_POINT_SIGNAL when it comes to the point FAULTS_POINT for the
-// FAULTS_POINT_PASSES-th time, and says so in the file FAULTS_POINTS_HIT. Nothing of it is in the programs.
-import { appendFileSync } from 'node:fs';
+// `node --import` this: the process looks into the file FAULTS_POINT_FILE for a point of its way, a number of passes and
+// a signal; when it comes to the point for the so-many-th time it says so in the file FAULTS_POINTS_HIT, and sends
+// itself the signal. Nothing of it is in the programs, and as long as the file is empty nothing is changed in them.
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ServerResponse } from 'node:http';
+import { isMainThread } from 'node:worker_threads';
 
 /**
  * @typedef {object} Place a method that the process comes through
@@ -160,14 +162,17 @@ export const pointsOf = (/** @type {string} */ part, /** @type {string} */ engin
     .filter((place) => place.part === part && place.engine === engine)
     .flatMap(({ before = {}, after = {} }) => [...Object.keys(before), ...Object.keys(after)]);
 
-/** Calls `arrive` at the point. A method that has got another name is an error: its points would never be met. */
-async function watch(/** @type {Place} */ place, /** @type {string} */ point, /** @type {() => void} */ arrive) {
-  const { method, name, before = {}, after = {} } = place;
+/**
+ * Calls `arrive` at the point from now on.
+ * @param {Place} place
+ * @param {string} point
+ * @param {() => void} arrive
+ */
+async function watch({ method, name, before = {}, after = {} }, point, arrive) {
   const [isBefore, isAfter] = [before[point], after[point]];
   if (!isBefore && !isAfter) return;
   const prototype = await method();
   const original = prototype[name];
-  if (typeof original !== 'function') throw new Error(`the point '${point}' is at a method ${name} that is not there`);
   prototype[name] = function (...args) {
     if (isBefore?.(this, args)) arrive();
     const result = original.apply(this, args);
@@ -180,13 +185,38 @@ async function watch(/** @type {Place} */ place, /** @type {string} */ point, /*
   };
 }
 
-const { FAULTS_POINT, FAULTS_POINT_PASSES, FAULTS_POINT_SIGNAL, FAULTS_POINTS_HIT, CS_ENGINE } = process.env;
-if (FAULTS_POINT !== undefined) {
-  let passes = Number(FAULTS_POINT_PASSES);
+const LOOK_MS = 50;
+const { FAULTS_POINT_FILE, FAULTS_POINTS_HIT, CS_ENGINE } = process.env;
+const own = places.filter(({ engine }) => engine === CS_ENGINE);
+let told = '';
+let passes = 0;
+
+const fileNow = () => (existsSync(String(FAULTS_POINT_FILE)) ? readFileSync(String(FAULTS_POINT_FILE), 'utf8') : '');
+
+async function look() {
+  const text = fileNow();
+  if (text === told) return;
+  told = text;
+  passes = 0;
+  if (text === '') return;
+  const point = JSON.parse(text);
+  passes = point.passes;
   const arrive = () => {
-    if (--passes !== 0) return;
-    appendFileSync(String(FAULTS_POINTS_HIT), `${FAULTS_POINT}\n`);
-    process.kill(process.pid, FAULTS_POINT_SIGNAL);
+    // Not of an earlier point, nor of one that was taken back just now.
+    if (told !== text || --passes !== 0 || fileNow() !== text) return;
+    appendFileSync(String(FAULTS_POINTS_HIT), `${point.name}\n`);
+    process.kill(process.pid, point.signal);
   };
-  for (const place of places) if (place.engine === CS_ENGINE) await watch(place, FAULTS_POINT, arrive);
+  for (const place of own) await watch(place, point.name, arrive);
+}
+
+if (FAULTS_POINT_FILE !== undefined) {
+  if (isMainThread) await check();
+  setInterval(look, LOOK_MS);
+}
+
+async function check() {
+  for (const { method, name } of own)
+    if (typeof (await method())[name] !== 'function')
+      throw new Error(`points are at a method ${name} that is not there`);
 }

@@ -18,8 +18,8 @@ export interface Scenario extends Setup {
   readonly platform?: NodeJS.Platform;
 }
 
-/** A process is started anew, and comes to its point. */
-const POINT_MS = 10_000;
+/** Somebody comes to a point, and is started anew. */
+const POINT_MS = 8_000;
 const behindProxy = { apis: 1, projectors: 1 };
 
 const HOUR_MS = 3_600_000;
@@ -80,6 +80,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'apis die, or hang, between a request and its answer',
     ...distributed,
     apis: [plain, plain, plain],
+    isCatchable: true,
     faults: [caughtAt('api')],
     leastMs: POINT_MS,
   },
@@ -87,6 +88,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'projector-points',
     about: 'projectors die, or hang, between a record and the checkpoint behind it',
     ...distributed,
+    isCatchable: true,
     faults: [caughtAt('projector')],
     leastMs: POINT_MS,
   },
@@ -95,6 +97,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'apis die, or hang, in each step of a mode switch',
     ...distributed,
     apis: [plain, plain, plain],
+    isCatchable: true,
     faults: [caughtAt('switch'), faults.switched],
     leastMs: POINT_MS,
   },
@@ -143,6 +146,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'embedded-points',
     about: 'it dies, or hangs, before or after a commit, in log, read model or mode switch',
     ...embedded,
+    isCatchable: true,
     faults: [caughtAt('api', 'projector', 'switch'), faults.switched],
     leastMs: POINT_MS,
   },

@@ -17,14 +17,18 @@ export interface Point {
   readonly signal: 'SIGKILL' | 'SIGSTOP';
 }
 
-/** Lets it happen; the process says so in the file before. See named-points.mjs. */
-export const atPoint = ({ name, passes, signal }: Point, hits: string): Environment => ({
+/** Of a process that can be caught at named points, see named-points.mjs: where it is told of one, where it says so. */
+export const catchable = (pointFile: string, hits: string): Environment => ({
   NODE_OPTIONS: preloading('named-points.mjs'),
-  FAULTS_POINT: name,
-  FAULTS_POINT_PASSES: String(passes),
-  FAULTS_POINT_SIGNAL: signal,
+  FAULTS_POINT_FILE: pointFile,
   FAULTS_POINTS_HIT: hits,
 });
+
+/** All of them; what several preload comes one after another. */
+export function together(...environments: readonly Environment[]): Environment {
+  const preloaded = environments.flatMap(({ NODE_OPTIONS }) => NODE_OPTIONS ?? []);
+  return { ...Object.assign({}, ...environments), ...(preloaded.length > 0 && { NODE_OPTIONS: preloaded.join(' ') }) };
+}
 
 /** A process that is killed, paused and started again under the same name. */
 export class Server {
@@ -60,12 +64,10 @@ export class Server {
     return !child || child.exitCode !== null || child.signalCode !== null;
   }
 
-  /** Does not wait until it is ready. `more`: for this life only. */
-  async start(more: Environment = {}): Promise<void> {
+  /** Does not wait until it is ready. */
+  async start(): Promise<void> {
     this.isWanted = true;
-    const preloaded = [this.env['NODE_OPTIONS'], more['NODE_OPTIONS']].filter((options) => options !== undefined);
-    const env = { ...this.env, ...more, ...(preloaded.length > 0 && { NODE_OPTIONS: preloaded.join(' ') }) };
-    this.starting = Program.start(this.kind, this.place, env);
+    this.starting = Program.start(this.kind, this.place, this.env);
     this.program = await this.starting;
     if (!this.isWanted) await this.end();
   }

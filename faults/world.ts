@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { leave, newPlace, type Place } from '../apps/api/test/processes.js';
@@ -11,7 +11,7 @@ import { Caller, Conversations, owners, statuses } from './callers.js';
 import { Client, Seen } from './client.js';
 import { readStored, type Stored } from './evidence.js';
 import { History, outcomeOf, type Ask, type Call } from './history.js';
-import { Server } from './server.js';
+import { Server, catchable, together, type Point } from './server.js';
 
 /** How many processes there are, and what is special about each. */
 export interface Setup {
@@ -19,6 +19,8 @@ export interface Setup {
   /** Environment of each api; the embedded engine has one, with the projector inside. */
   readonly apis: readonly Readonly<Record<string, string>>[];
   readonly projectors: readonly Readonly<Record<string, string>>[];
+  /** Whether processes can be caught at named points. */
+  readonly isCatchable?: boolean;
   /** Of these the first talk to Kafka and Cassandra through proxies. */
   readonly behindProxy?: { readonly apis: number; readonly projectors: number };
 }
@@ -68,12 +70,12 @@ export class World {
     readonly proxies: Proxies | undefined,
     setup: Setup,
     readonly seed: number,
-    /** A line for each process that was caught at a named point. */
-    readonly hitsFile: string,
+    private readonly folder: string,
   ) {
     const server = (kind: 'api' | 'projector') => (env: Readonly<Record<string, string>>, number: number) => {
       const isBehindProxy = number < (setup.behindProxy?.[`${kind}s`] ?? 0);
-      return new Server(`${kind}-${number + 1}`, kind, place, {
+      const name = `${kind}-${number + 1}`;
+      const own = {
         ...limits,
         ...(setup.engine === 'embedded' && { CS_PROJECTOR_INSIDE: 'true' }),
         ...(isBehindProxy &&
@@ -81,8 +83,9 @@ export class World {
             CS_KAFKA_BROKERS: proxies.kafka.address,
             CS_CASSANDRA_CONTACT_POINTS: proxies.cassandra.address,
           }),
-        ...env,
-      });
+      };
+      const points = setup.isCatchable ? catchable(this.pointFile(name), this.hitsFile) : {};
+      return new Server(name, kind, place, together(own, points, env));
     };
     this.apis = setup.apis.map(server('api'));
     this.projectors = setup.projectors.map(server('projector'));
@@ -104,7 +107,7 @@ export class World {
     const place = newPlace(setup.engine);
     const proxies = setup.behindProxy && (await startProxies());
     const history = new History(path.join(folder, 'history.jsonl'));
-    const world = new World(place, history, proxies, setup, seed, path.join(folder, 'points-hit.txt'));
+    const world = new World(place, history, proxies, setup, seed, folder);
     try {
       const servers = [...world.projectors, ...world.apis];
       await Promise.all(servers.map((server) => server.start()));
@@ -126,6 +129,21 @@ export class World {
 
   count(fault: string): void {
     this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1);
+  }
+
+  /** From now on this process is caught when it comes there; nowhere without a point. */
+  aim({ name }: Server, point?: Point): void {
+    if (point) this.aimedAt.add(point.name);
+    writeFileSync(this.pointFile(name), point ? JSON.stringify(point) : '');
+  }
+
+  private pointFile(name: string): string {
+    return path.join(this.folder, `${name}.point`);
+  }
+
+  /** A line for each process that was caught at a named point. */
+  private get hitsFile(): string {
+    return path.join(this.folder, 'points-hit.txt');
   }
 
   /** The named points at which processes were caught, each time. */
