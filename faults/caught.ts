@@ -9,7 +9,7 @@ type Part = Parameters<typeof pointsOf>[0];
 /** For so long somebody must come to the point; then another one is tried. */
 const HIT_WITHIN_MS = 8_000;
 const POLL_MS = 20;
-const MOST_PASSES = 12;
+const MOST_PASSES = 6;
 const HANGS = 0.25;
 
 /**

@@ -96,8 +96,8 @@ function cells(report: Report): readonly number[] {
 
 const counted = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
+    .map(([name, count]) => `${name}: ${count}`)
+    .join('; ');
 
 /** Text for people: a line for each scenario and one for all, then what was broken how often. */
 function summary(reports: readonly Report[], circumstances: Readonly<Record<string, string | number>>): string {
@@ -113,11 +113,11 @@ function summary(reports: readonly Report[], circumstances: Readonly<Record<stri
     ...reports.map(({ scenario }, number) => row(scenario, rows[number]!)),
     row('total', total),
     '',
-    ...reports.filter(faultsOf).map(({ scenario, injected }) => `${scenario}: ${counted(injected)}`),
+    ...reports.filter(faultsOf).map(({ scenario, injected }) => `${scenario}, faults: ${counted(injected)}`),
     ...reports
       .filter(({ points: of }) => Object.keys(of).length > 0)
-      .map(({ scenario, points: of }) => `${scenario}, processes caught where ${counted(of)}`),
-    ...(neverHit.length > 0 ? [`nobody ever came where ${neverHit.join(', ')}`] : []),
+      .map(({ scenario, points: of }) => `${scenario}, processes caught where: ${counted(of)}`),
+    ...(neverHit.length > 0 ? [`nobody ever came where: ${neverHit.join('; ')}`] : []),
     '',
   ].join('\n');
 }
