@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   encode,
+  isPublicEvent,
   streamKey,
   type ControlEvent,
   type DomainEvent,
@@ -133,15 +134,17 @@ class Story {
     for (const { steps, stream: id } of truth.streams.values()) {
       const first = poison.find((record) => (record as RecordedEvent).stream === id);
       const good = steps.filter(({ record }) => !first || record.offset < first.offset);
-      const { record, head, aggregate } = good.at(-1)!;
-      const { offset } = record;
+      const { record: last, head, aggregate } = good.at(-1)!;
+      const { offset } = last;
       const row: StreamRow = { tenant, stream: id, head, offset, aggregate: aggregate! };
       told.rows.push({ ...row, ...(first && { parkedAtVersion: head.version + 1 }) });
       const later = steps.slice(good.length).map((step) => ({ record: step.record, reason: 'one before waits' }));
       told.letters.push(...later.map(({ record: { sequence: _, ...plain }, reason }) => ({ record: plain, reason })));
       if (aggregate?.kind !== 'service') continue;
       told.entries.push(...listEntries(aggregate.service, tenant));
-      told.published.push(...good.map((step) => published(step.record, step.event!)));
+      told.published.push(
+        ...good.flatMap(({ record, event }) => (isPublicEvent(event!) ? [published(record, event)] : [])),
+      );
     }
     change(told);
     const { services, control, planted } = this;
@@ -203,9 +206,10 @@ const unavailable = (outcome?: string): CallAnswered => ({ status: 503, ...(outc
 const keyed = (key: string, request = 'request'): IdempotencyDigest => ({ key: digestOf(key), request });
 
 /** A composite start by `correlationId` that claims and starts this service. */
-function composed(story: Story, correlationId: string, service_id: string): CallAnswered {
+function composed(story: Story, correlationId: string, service_id: string, key?: string): CallAnswered {
   const data = { service_id, timestamp, contact_key: 'x' };
-  story.record(correlationId, { type: 'ServiceStarted', data }, 1, { stream: service_id });
+  const idempotency = key === undefined ? {} : { idempotency: keyed(`${key}/0/service`) };
+  story.record(correlationId, { type: 'ServiceStarted', data }, 1, { stream: service_id, ...idempotency });
   const state: DomainEvent = { type: 'StateStarted', data: { service_id, timestamp, state_id: `${service_id}-a` } };
   const body = { services: [{ service_id, service_created: true, state_id: `${service_id}-a`, state_created: true }] };
   return at(story.record(correlationId, state, 2, { stream: service_id }), 200, body);
@@ -312,6 +316,28 @@ describe('The checker of the fault suite', () => {
           at(story.record(id, { type: 'ServiceDeleted', data: { service_id: '0-x' } }, 3, { stream: '0-x' }), 200),
         );
         story.ask(composite, (id) => composed(story, id, '0-y'));
+      },
+    ],
+    [
+      'a composite start that found a service, and had found another one before',
+      (story) => {
+        story.ask(composite, (id) => composed(story, id, '0-x'));
+        story.ask(
+          composite,
+          (id) => {
+            const place = { stream: '0-y', idempotency: keyed('k/0/service') };
+            for (const [version, other] of ['0-w', '0-x'].entries()) {
+              const data = { service_id: '0-y', other_service_id: other };
+              story.record(id, { type: 'OtherServiceChosen', data }, version + 1, place);
+            }
+            const about = { service_id: '0-x', timestamp };
+            story.record(id, { type: 'ServiceUpdated', data: about }, 3, { ...place, stream: '0-x' });
+            const state: DomainEvent = { type: 'StateUpdated', data: { ...about, state_id: '0-x-a' } };
+            const body = { service_id: '0-x', service_created: false, state_id: '0-x-a', state_created: false };
+            return at(story.record(id, state, 4, { stream: '0-x' }), 200, { services: [body] });
+          },
+          { key: 'k' },
+        );
       },
     ],
     [
@@ -504,6 +530,23 @@ describe('The checker of the fault suite', () => {
         story.record('c3', noted, 4, { idempotency: keyed('k') });
         story.ask(note, () => at(story.services.at(-1) as RecordedEvent, 200), { key: 'k' });
         story.ask(note, () => ({ status: 422 }), { key: 'k', request: 'c3' });
+      },
+    ],
+    [
+      'two services of two attempts of one composite start, of which the first had no answer yet',
+      keys,
+      (story) => {
+        const first = story.ask(
+          composite,
+          (id) => ({ ...composed(story, id, '0-x', 'k'), ...unavailable('unknown') }),
+          {
+            key: 'k',
+          },
+        );
+        story.ask({ kind: 'delete', service_id: '0-x' }, (id) =>
+          at(story.record(id, { type: 'ServiceDeleted', data: { service_id: '0-x' } }, 3, { stream: '0-x' }), 200),
+        );
+        story.ask(composite, (id) => composed(story, id, '0-y', 'k'), { key: 'k', request: first.request });
       },
     ],
     [

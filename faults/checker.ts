@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { isMergeable, type LiveService, type Service, type State, type Task } from '#domain';
-import { isClaimEvent, streamKey, type Mode } from '#events';
+import { isPublicEvent, streamKey, type Mode } from '#events';
 import type { LogRecord, PublicEvent } from '#event-log';
 import { listEntries, type ListEntry, type StreamRow } from '#read-model';
 import { Truth, type Step, type StreamHistory } from '../simulation/history.js';
@@ -253,14 +253,12 @@ class Checker {
     const [{ ask, request, key }] = attempts as [Call];
     if (!isChange(ask)) return;
     const isComposite = ask.kind === 'composite';
-    // Attempts of one composite that run at the same time look at different moments.
-    if (isComposite && attempts.some((call, place) => place > 0 && overlaps(call, attempts[place - 1]!))) return;
     const events = this.eventsOf(attempts);
-    // A composite may have started what another one has claimed, beside its own.
-    const types = new Set(events.map(({ record }) => record.type).filter((type) => type !== 'ServiceStarted'));
-    const effects = isComposite
-      ? [...types].map((type) => events.filter(({ record }) => record.type === type))
-      : [events];
+    // Of a composite each part has one, in one stream of all; and it may have started what another one has claimed.
+    const partOf = ({ record: { idempotency, type } }: Step) =>
+      idempotency?.key ?? (type === 'ServiceStarted' ? undefined : type);
+    const parts = new Set(events.map(partOf).filter((part) => part !== undefined));
+    const effects = isComposite ? [...parts].map((part) => events.filter((step) => partOf(step) === part)) : [events];
     for (const same of effects)
       if (same.length > 1)
         this.fail(rule, `${request} has ${same.length} valid events`, {
@@ -292,9 +290,7 @@ class Checker {
   }
 
   private eventsOf(attempts: readonly Call[]): readonly Step[] {
-    return attempts
-      .flatMap(({ id }) => this.truth.byCorrelation.get(id) ?? [])
-      .filter(({ event }) => !event || !isClaimEvent(event));
+    return attempts.flatMap(({ id }) => this.truth.byCorrelation.get(id) ?? []).filter(isOfService);
   }
 
   /* ---- composite starts ---- */
@@ -354,7 +350,7 @@ class Checker {
     );
     for (const call of created) {
       const { service_id } = chosenBy(call)!;
-      const mine = this.stream(service_id)?.steps[0]?.record;
+      const mine = this.stream(service_id)?.steps.find(isOfService)?.record;
       // A repeat is told what the first attempt has created.
       if (!mine || mine.offset <= this.knowledge.before(mine.partition, call.begin)) continue;
       for (const other of created) {
@@ -557,13 +553,14 @@ class Checker {
       for (const event of published.get(key) ?? []) {
         const step = due[event.sequence - 1];
         const what = `of ${stream} the public topic has ${event.type} as number ${event.sequence} (${event.id})`;
-        if (event.sequence > known + 1) this.fail(rule, `${what} right after number ${known}`, about);
+        if (due.slice(known, event.sequence - 1).some(isOfService))
+          this.fail(rule, `${what} right after number ${known}`, about);
         known = Math.max(known, event.sequence);
-        if (!step) this.fail(rule, `${what}, which does not count`, about);
+        if (!step || !isOfService(step)) this.fail(rule, `${what}, which does not count`, about);
         else this.asRecorded(rule, what, event, step);
       }
       published.delete(key);
-      const missing = due[known];
+      const missing = due.slice(known).find(isOfService);
       if (missing) this.fail(rule, `${named(missing.record)} is not public`, { streams: [missing.record] });
     }
     for (const [key, [event]] of published)
@@ -893,9 +890,8 @@ function tells(body: unknown, data: object): boolean {
   );
 }
 
-/** Whether the later attempt may have run while the earlier one did. */
-const overlaps = (call: Call, earlier: Call): boolean =>
-  !earlier.answer || earlier.answer.end.order > call.begin.order || outcomeOf(earlier) === 'unknown';
+/** It tells something of a service, not how composite starts agree on one. */
+const isOfService = ({ event }: Step): boolean => !event || isPublicEvent(event);
 
 const rowOf = ({ record, head, aggregate }: Step): Pick<StreamRow, 'head' | 'offset' | 'aggregate'> => ({
   head,

@@ -405,6 +405,30 @@ describe('The checker', () => {
         ),
     ],
     [
+      'two attempts of one composite start that were under way together, and used two services',
+      'a key has one effect and one answer',
+      (story) => {
+        const service = { start: { service_id: 's3', timestamp, contact_key: 'ada' } };
+        const idempotency = { key: 'k', request: 'r' };
+        const begin = { order: -1, time: beginning, ends: [0], controlEnd: 0 };
+        for (const service_id of ['s3', 's4'])
+          story.attempt(
+            `r-${service_id}`,
+            { kind: 'composite', createNew: false, elements: [{ service, associateStateTask: false }] },
+            () => {
+              const data = { service_id, timestamp, contact_key: 'ada' };
+              story.event(`r-${service_id}`, { type: 'ServiceStarted', data }, 1, { stream: service_id });
+              return {
+                kind: 'composed',
+                answer: [{ service_id, service_created: true }],
+                position: new Map([[0, 9]]),
+              };
+            },
+            { idempotency, request: 2, begin },
+          );
+      },
+    ],
+    [
       'a composite start that passes over what its process knows to match',
       'a composite start takes the newest service that it compares',
       (story) => {

@@ -4,6 +4,7 @@ import {
   claimId,
   decide,
   decideMetadata,
+  gone,
   inOrder,
   keptAnswer,
   keptMetadataAnswer,
@@ -19,7 +20,7 @@ import {
   type ServiceCommand,
 } from '#domain';
 import type { Checkpoint, RecordListener } from '#event-log';
-import { isServiceEvent, streamKey, type ControlEvent } from '#events';
+import { isPublicEvent, isServiceEvent, streamKey, type ControlEvent } from '#events';
 import { comparePlaces, listEntries, type ListEntry, type ListPlace, type Owner, type StreamRow } from '#read-model';
 import { tenant } from './asks.js';
 import type { CompositeElement } from '../apps/api/src/services/service.messages.js';
@@ -411,9 +412,7 @@ class Checker {
       const { expiresAt = Number.POSITIVE_INFINITY } = head;
       return [
         ...(!isLive(service) || expiresAt > begin.time - clockUncertaintyMs ? [service] : []),
-        ...(expiresAt <= end.time + clockUncertaintyMs && isLive(service)
-          ? [{ status: 'gone' as const, ...(service.start && { start: service.start }) }]
-          : []),
+        ...(expiresAt <= end.time + clockUncertaintyMs && isLive(service) ? [gone(service)] : []),
       ];
     });
   }
@@ -515,7 +514,8 @@ class Checker {
     for (const [index, { service_id, state_id, task_id, service_created }] of answer.entries()) {
       const element = ask.elements[index]!;
       const stream = this.truth.history({ tenant, stream: service_id });
-      const known = stream?.steps.filter(({ record }) => record.offset < end.ends[stream.partition]!) ?? [];
+      const known =
+        stream?.steps.filter(isOfService).filter(({ record }) => record.offset < end.ends[stream.partition]!) ?? [];
       if (known.length === 0) {
         this.fail(rule, `${id} was answered ${service_id}, which nobody started`);
         continue;
@@ -551,9 +551,12 @@ class Checker {
     const rule: Rule = 'a key has one effect and one answer';
     const effects = new Map<string, Step | ControlStep>();
     for (const step of [...this.steps(), ...this.history.control.steps]) {
-      const { idempotency, tenant: owner, stream } = step.record;
-      if (!idempotency) continue;
-      const key = `${streamKey({ tenant: owner, stream })} ${idempotency.key}`;
+      const { idempotency, tenant: owner, stream, type, correlationId } = step.record;
+      // Which service a composite start uses may be decided again, when what was found has ended.
+      if (!idempotency || type === 'OtherServiceChosen') continue;
+      // The part of a composite start has its effect in one stream of all.
+      const isPart = this.byId.get(correlationId)?.ask.kind === 'composite';
+      const key = `${isPart ? '' : streamKey({ tenant: owner, stream })} ${idempotency.key}`;
       const other = effects.get(key);
       if (other) this.fail(rule, `${shown(other.record)} and ${shown(step.record)} have the same key`);
       effects.set(key, step);
@@ -564,27 +567,17 @@ class Checker {
       const { key, request } = attempt.idempotency;
       requests.set(`${key} ${request}`, [...(requests.get(`${key} ${request}`) ?? []), attempt]);
     }
-    for (const attempts of requests.values()) {
-      // Attempts of one composite start that run at the same time may look at different moments and find different services.
-      if (attempts[0]?.ask.kind !== 'composite' || !overlap(attempts)) this.sameAnswers(attempts);
-    }
+    for (const attempts of requests.values()) this.sameAnswers(attempts);
   }
 
   private sameAnswers(attempts: readonly Attempt[]): void {
     const rule: Rule = 'a key has one effect and one answer';
-    const answered = attempts.flatMap((attempt) => {
-      const { outcome, end } = attempt;
-      return end && outcome && 'answer' in outcome ? [{ attempt, outcome, end }] : [];
-    });
-    for (const first of answered) {
-      // A repeat is what comes after the answer.
-      for (const { attempt, outcome } of answered.filter((other) => other.attempt.begin.order > first.end.order)) {
-        if (!same(outcome.answer, first.outcome.answer))
-          this.fail(
-            rule,
-            `${attempt.id} was answered ${JSON.stringify(outcome.answer)}, ${first.attempt.id} before it ${JSON.stringify(first.outcome.answer)}`,
-          );
-      }
+    const [first, ...others] = attempts.flatMap(({ id, outcome }) =>
+      outcome && 'answer' in outcome ? [{ id, answer: outcome.answer }] : [],
+    );
+    for (const { id, answer } of others) {
+      if (!same(answer, first!.answer))
+        this.fail(rule, `${id} was answered ${JSON.stringify(answer)}, ${first!.id} ${JSON.stringify(first!.answer)}`);
     }
   }
 
@@ -764,7 +757,7 @@ class Checker {
     if (this.history.attempts.some((other) => other !== attempt && other.request === request)) return;
     for (const [index, { service_id, service_created }] of outcome.answer.entries()) {
       const { start } = ask.elements[index]!.service;
-      const chosen = this.truth.history({ tenant, stream: service_id })?.steps[0]?.aggregate;
+      const chosen = this.truth.history({ tenant, stream: service_id })?.steps.find(isOfService)?.aggregate;
       for (const stream of this.truth.streams.values()) {
         if (stream.stream === service_id) continue;
         const known = this.always((service) => matchesComposite(service, start), stream, floor(stream), end);
@@ -857,7 +850,13 @@ class Checker {
       if (!step || step.record.eventId !== id)
         this.fail(rule, `${key} ${sequence} (${id}) was published and is not valid`);
       const before = last.get(key) ?? 0;
-      if (sequence > before + 1) this.fail(rule, `${key} ${sequence} was published right after ${before}`);
+      if (
+        this.truth.streams
+          .get(key)
+          ?.steps.slice(before, sequence - 1)
+          .some(isOfService)
+      )
+        this.fail(rule, `${key} ${sequence} was published right after ${before}`);
       last.set(key, Math.max(before, sequence));
       ids.set(`${key} ${sequence}`, id);
     }
@@ -865,7 +864,8 @@ class Checker {
     for (const [key, { steps }] of this.truth.streams) {
       for (const { record, event, aggregate } of steps) {
         if (aggregate?.kind !== 'service' || !event) break;
-        if (!ids.has(`${key} ${record.version}`)) this.fail(rule, `${shown(record)} was not published`);
+        if (isPublicEvent(event) && !ids.has(`${key} ${record.version}`))
+          this.fail(rule, `${shown(record)} was not published`);
       }
     }
   }
@@ -963,9 +963,8 @@ const rowOf = ({ record, head, aggregate }: Step): Partial<StreamRow> => {
   return { tenant: owner, stream, head, offset, ...(aggregate && { aggregate }) };
 };
 
-/** Whether any two of them were under way at the same time. In order of their beginnings. */
-const overlap = (attempts: readonly Attempt[]): boolean =>
-  attempts.some(({ begin }, index) => attempts.slice(0, index).some(({ end }) => !end || end.order > begin.order));
+/** It tells something of the service, not which one a composite start has chosen instead. */
+const isOfService = ({ event }: Step): boolean => event === undefined || isPublicEvent(event);
 
 const isLive = (service: Service): service is LiveService =>
   service.status === 'active' || service.status === 'completed';

@@ -125,18 +125,28 @@ export const mutations = [
   /* composite starts */
   without('claim', {
     file: composites,
-    from: 'if (!found) return this.claim(service);',
-    to: 'if (!found) return this.create(service);',
+    from: '? await this.claim(service, own.head.version + 1)',
+    to: '? await this.create(service)',
   }),
   without('a contact key alone finds what a customer has too', {
     file: composites,
     from: `(['contact', 'associated'] as const)`,
     to: `(['contact'] as const)`,
   }),
-  without('a repeat finds what the first attempt found', {
+  without('what a keyed composite start has found is recorded before it is used', {
     file: composites,
-    from: 'await this.remember(chosen.service_id, start);\n        await this.update',
-    to: 'await this.update',
+    from: 'if (!chosen || chosen.created || !idempotency) return chosen;',
+    to: 'return chosen;',
+  }),
+  without('what was recorded first is used, not what this attempt has found', {
+    file: composites,
+    from: 'event, head: own.head, idempotency })) ? chosen : undefined;',
+    to: 'event, head: own.head, idempotency })) ? chosen : chosen;',
+  }),
+  without('what a claim names is started at the place of the claim', {
+    file: composites,
+    from: 'head.version === place - 1 &&',
+    to: `!('states' in serviceIn(await this.load(id, 'service'))) &&`,
   }),
   without('who recorded something is not told not-applied', {
     file: composites,

@@ -331,16 +331,21 @@ class Schedule {
     const other = key !== undefined && random.chance(0.02) ? '/other' : '';
     const idempotency =
       key === undefined ? undefined : { key: digest(key), request: digest(`request ${request}${other}`) };
+    const { scheduler } = this;
+    const again = (): void => {
+      const next = this.anyRunning();
+      if (next && !this.calm && this.commands < this.options.commands) this.sendCommand(next, request, make, key);
+    };
+    let answered = false;
     this.send(api, request, make(), idempotency, (outcome) => {
+      answered = true;
       if (key === undefined) return;
       const certain = outcome.kind !== 'unavailable' && outcome.kind !== 'killed';
-      if (!random.chance(certain ? 0.25 : 0.8)) return;
-      const { scheduler } = this;
-      scheduler.after(scheduler.world, random.between(0, 60), () => {
-        const next = this.anyRunning();
-        if (next && !this.calm && this.commands < this.options.commands) this.sendCommand(next, request, make, key);
-      });
+      if (random.chance(certain ? 0.25 : 0.8)) scheduler.after(scheduler.world, random.between(0, 60), again);
     });
+    // A caller that has waited enough asks another process, whatever became of the first.
+    if (key !== undefined && random.chance(0.3))
+      scheduler.after(scheduler.world, random.between(5, 150), () => answered || again());
   }
 
   private send(

@@ -178,8 +178,8 @@ interface Acknowledgement {
 
 const nothingListensHere = '127.0.0.1:1';
 const stopsWithinMs = 10_000;
-/** Several answers of this kind come between the first record of a composite and its own answer. */
-const compositeDelayMs = 2_000;
+/** Long enough to stop a process before it reads back what it has recorded. */
+const answerDelayMs = 2_000;
 
 describeOn('distributed', 'when things fail', () => {
   let place: Place;
@@ -306,10 +306,8 @@ describeOn('distributed', 'when things fail', () => {
       const setting = await newSetting();
       const correlationId = randomUUID();
       const headers = { 'x-correlation-id': correlationId, 'idempotency-key': randomUUID() };
-      // The record reaches the broker; nothing comes back, so the process cannot answer. A composite with a key reads
-      // the log before it writes: for it every answer takes its time until the first record is there.
-      if (route.name === 'S11') proxy.delay(compositeDelayMs);
-      else proxy.silence();
+      // The record reaches the broker; nothing comes back, so the process cannot answer.
+      proxy.silence();
       const unanswered = send(behindProxy, route, setting, headers).then(
         () => 'answered',
         () => 'cut off',
@@ -318,7 +316,6 @@ describeOn('distributed', 'when things fail', () => {
         const { records } = await readLog(place);
         return records.some((record) => record.kind === 'event' && record.correlationId === correlationId);
       });
-      proxy.silence();
       await behindProxy.end('SIGKILL');
       expect(await unanswered).toBe('cut off');
       proxy.heal();
@@ -336,6 +333,41 @@ describeOn('distributed', 'when things fail', () => {
     },
     90_000,
   );
+
+  it('uses one service for two attempts of a composite start, the first of which hangs when it has claimed another', async () => {
+    const contact_key = randomUUID();
+    const correlationId = randomUUID();
+    const headers = { 'x-correlation-id': correlationId, 'idempotency-key': randomUUID() };
+    const body = { services: [{ service: { contact_key }, state: { state_type: 'First' } }] };
+    const attempt = (api: Program) => call(api, 'POST', 'services_composite/start', body, headers);
+    // It has found nothing and is about to create: the claim is there, its process does not know.
+    proxy.delay(answerDelayMs);
+    const first = attempt(behindProxy);
+    try {
+      await until('the claim is in the log', async () => (await recordedBy(correlationId, 'ServiceClaimed')) === 1);
+      behindProxy.signal('SIGSTOP');
+      const { body: found } = await call(other, 'POST', 'services/start', { contact_key });
+      const second = await attempt(other);
+      expect(second).toMatchObject({
+        status: 200,
+        body: { services: [{ service_id: found.service_id, service_created: false, state_created: true }] },
+      });
+      proxy.heal();
+      behindProxy.signal('SIGCONT');
+      const late = await first;
+      // Stopped for too long it does not know what became of its claim, and says so.
+      if (late.status === 200) expect(late.body).toEqual(second.body);
+      else expect([late.status, late.headers.get('x-cs-outcome')]).toEqual([503, 'unknown']);
+      await until('it is answered', async () => (await attempt(behindProxy)).status === 200);
+      expect((await attempt(behindProxy)).body).toEqual(second.body);
+      const { body: listed } = await call(other, 'GET', `services/anonymous/${contact_key}`);
+      expect(listed).toMatchObject([{ service_id: found.service_id }]);
+      expect(listed).toHaveLength(1);
+    } finally {
+      proxy.heal();
+      behindProxy.signal('SIGCONT');
+    }
+  }, 90_000);
 
   it('answers 503 with the lag while the projector hangs, and the body when it goes on', async () => {
     const { body } = await call(other, 'POST', 'services/start', { contact_key: 'patience' });

@@ -1,6 +1,16 @@
 import { parseArgs } from 'node:util';
 import { evolve, unstarted, type Service } from '#domain';
-import { advance, isClaimEvent, NewerSchema, open, streamKey, unwritten, type Head, type RecordedEvent } from '#events';
+import {
+  advance,
+  isClaimEvent,
+  isPublicEvent,
+  NewerSchema,
+  open,
+  streamKey,
+  unwritten,
+  type Head,
+  type RecordedEvent,
+} from '#events';
 import { judge, type Batch, type LogReader, type PublicEvent } from '#event-log';
 import { EmbeddedLogReader } from '#event-log/embedded';
 import { loadOptions, optionsHelp } from '#operations';
@@ -57,7 +67,7 @@ export class PublicFeed {
     const { event } = open(record);
     const after = isClaimEvent(event) ? service : evolve(service, { event, record });
     this.streams.set(key, { head: advance(head, record), service: after });
-    if (!isClaimEvent(event)) this.publish(publicEvent({ event, record }, service, after));
+    if (isPublicEvent(event)) this.publish(publicEvent({ event, record }, service, after));
   }
 }
 

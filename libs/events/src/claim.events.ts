@@ -12,6 +12,8 @@ export interface ServiceClaimed {
     readonly service_id: string;
     readonly start: ServiceStart;
     readonly lifetime: Lifetime;
+    /** The version that the service's first record must take: when another record is there, the claim is over. Missing: 1. */
+    readonly place?: number;
     /** Of the request that made the claim: the service's first record carries it, whoever writes it. */
     readonly idempotency?: IdempotencyDigest;
   };

@@ -1,7 +1,7 @@
 import type { DomainEvent, EventEnvelope, RecordedEvent } from './envelope.js';
 import type { ClaimEvent } from './claim.events.js';
 import type { ControlEvent } from './control.events.js';
-import type { ServiceEvent } from './service.events.js';
+import type { OtherServiceChosen, ServiceEvent } from './service.events.js';
 import { keepsPromise } from './promises.js';
 import { upcast } from './upcasters.js';
 
@@ -23,6 +23,7 @@ export const schemaVersions = {
   ExpirationChanged: 1,
   ServiceExpired: 1,
   ServiceDeleted: 1,
+  OtherServiceChosen: 1,
   ServiceClaimed: 1,
 } as const satisfies Record<DomainEvent['type'], number>;
 
@@ -105,3 +106,7 @@ export function openControl(record: RecordedEvent): EventEnvelope<ControlEvent> 
 
 export const isClaimEvent = (event: DomainEvent): event is ClaimEvent => event.type === 'ServiceClaimed';
 export const isServiceEvent = (event: DomainEvent): event is ServiceEvent => !isClaimEvent(event);
+/** Whether the event tells something of a service; the others are how composite starts agree, and of no interest outside. */
+export const isPublicEvent = (event: DomainEvent): event is PublishedServiceEvent =>
+  isServiceEvent(event) && event.type !== 'OtherServiceChosen';
+export type PublishedServiceEvent = Exclude<ServiceEvent, OtherServiceChosen>;

@@ -62,8 +62,12 @@ const promises: Record<EventType, (data: Fields) => boolean> = {
   ExpirationChanged: (data) => hasTexts(data, 'service_id'),
   ServiceExpired: (data) => hasTexts(data, 'service_id'),
   ServiceDeleted: (data) => hasTexts(data, 'service_id'),
+  OtherServiceChosen: (data) => hasTexts(data, 'service_id', 'other_service_id'),
   ServiceClaimed: (data) =>
-    hasTexts(data, 'service_id') && hasTexts(data['start'], 'service_id', 'timestamp') && isObject(data['lifetime']),
+    hasTexts(data, 'service_id') &&
+    hasTexts(data['start'], 'service_id', 'timestamp') &&
+    isObject(data['lifetime']) &&
+    (data['place'] === undefined || (hasCount(data, 'place') && data['place'] !== 0)),
   ModeSwitchStarted: (data) => isMode(data['target']) && hasTexts(data, 'process') && hasCount(data, 'epoch'),
   ModeSwitched: (data) => isMode(data['mode']) && hasCount(data, 'epoch'),
   ProcessDrained: (data) => hasTexts(data, 'process') && hasCount(data, 'epoch'),

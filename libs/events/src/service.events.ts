@@ -144,6 +144,16 @@ export type ExpirationChanged = Event<'ExpirationChanged', { readonly service_id
 export type ServiceExpired = Event<'ServiceExpired', { readonly service_id: string }>;
 export type ServiceDeleted = Event<'ServiceDeleted', { readonly service_id: string }>;
 
+/**
+ * A composite start with an idempotency key, which would have started the service of this stream, uses another one that
+ * it found. In the stream of the service that is not started, so that all attempts of the request follow the first; not
+ * published. The service may still be started at the next version.
+ */
+export type OtherServiceChosen = Event<
+  'OtherServiceChosen',
+  { readonly service_id: string; readonly other_service_id: string }
+>;
+
 export type ServiceEvent =
   | ServiceStarted
   | ServiceAssociated
@@ -160,4 +170,5 @@ export type ServiceEvent =
   | ExtensionMerged
   | ExpirationChanged
   | ServiceExpired
-  | ServiceDeleted;
+  | ServiceDeleted
+  | OtherServiceChosen;

@@ -2,6 +2,7 @@ import {
   Rejected,
   decide,
   evolve,
+  gone,
   keptAnswer,
   refuseTooLarge,
   unstarted,
@@ -141,9 +142,11 @@ export class CommandPath {
       answered(answer, Math.max(known.offset, log.tail(partition).next - 1));
     // A refusal, or an answer that records nothing, is given only from knowledge that a read barrier has confirmed.
     let barrierPassed = false;
+    // Whether an update with a key came in time is for the log to say: so all attempts learn the same.
+    let isExpired = command.type !== 'UpdateService' || idempotency === undefined;
     for (let attempt = 0; attempt < attempts;) {
       const known = await streams.load(id, partition, 'service');
-      const service = living(known, log.now());
+      const service = isExpired ? living(known, log.now()) : serviceIn(known);
       const kept = idempotency && keptAnswer(service, idempotency, log.now());
       if (kept) return answeredFrom(known, kept);
       let decision;
@@ -172,6 +175,7 @@ export class CommandPath {
         // Somebody else was first, or the service expired: decide again about what is true now.
         attempt++;
         barrierPassed = false;
+        isExpired ||= verdict.reason === 'expired';
       } else if (decision && barrierPassed) {
         return answeredFrom(known, decision.answer);
       } else {
@@ -223,10 +227,14 @@ function refuseLongRecord(value: string): void {
 
 /** The service as it is now by the log's clock: what has expired is gone, whether or not that was recorded yet. */
 export function living({ head, aggregate }: KnownStream, now: number): Service {
-  const service = aggregate.kind === 'service' ? aggregate.service : unstarted;
-  if (head.expiresAt === undefined || now < head.expiresAt || service.status === 'unstarted') return service;
-  return { status: 'gone', ...(service.start && { start: service.start }) };
+  const service = serviceIn({ aggregate });
+  if (head.expiresAt === undefined || now < head.expiresAt || !('states' in service)) return service;
+  return gone(service);
 }
+
+/** The service as its records tell it, whatever time it is. */
+export const serviceIn = ({ aggregate }: Pick<KnownStream, 'aggregate'>): Service =>
+  aggregate.kind === 'service' ? aggregate.service : unstarted;
 
 /** Without a key and of the server's own form, the id was made for this very request. */
 export const isMadeForThis = (serviceId: string, { idempotency }: RequestContext): boolean =>

@@ -2,21 +2,31 @@ import { createHash } from 'node:crypto';
 import {
   Rejected,
   claimId,
-  decideClaim,
+  claimOf,
   keptAnswer,
   matchesComposite,
+  refuseTooLarge,
   unclaimed,
+  type Answer,
   type Claim,
   type LiveService,
 } from '#domain';
-import type { Head, IdempotencyDigest, Lifetime, ServiceClaimed, ServiceStart } from '#events';
+import type { Head, IdempotencyDigest, Lifetime, OtherServiceChosen, ServiceClaimed, ServiceStarted } from '#events';
 import type { EventLog } from '#event-log';
 import type { Owner, StreamId } from '#read-model';
 import { mergePositions, type LogPositions } from '../position.js';
 import { claimPrefix, isServerMade } from './ids.js';
-import { isMadeForThis, living, switching, truthfully, type CommandPath } from './command-path.js';
+import {
+  isMadeForThis,
+  living,
+  serviceIn,
+  switching,
+  truthfully,
+  type Appending,
+  type CommandPath,
+} from './command-path.js';
 import type { QueryPath } from './query-path.js';
-import type { RecentStreams } from './recent-streams.js';
+import type { KnownStream, RecentStreams } from './recent-streams.js';
 import type { CompositeAnswer, CompositeElement, RequestContext } from './service.messages.js';
 import { Unavailable } from './unavailable.js';
 
@@ -40,7 +50,7 @@ interface Chosen {
   readonly created: boolean;
 }
 
-/** How often the service that was found may end before it is used. */
+/** How often a request looks again after what it has found ended, or others were faster. */
 const attempts = 8;
 
 /**
@@ -120,50 +130,73 @@ class Step {
     return outcome;
   }
 
+  /**
+   * With a key the stream of the service that would be created says which one the request uses: it was started for it, or
+   * another one was chosen. Whoever records that first decides for every attempt. What was chosen and ended before its
+   * update is chosen no more: for all attempts alike, since its stream does not change in that.
+   */
   private async findOrCreate(service: ServicePart): Promise<Chosen> {
     const { start, refusal } = service;
-    const first = await this.chosenBefore(start);
-    if (!first && refusal) {
-      // The first attempt may have created it in another process a moment ago.
-      await this.parts.log.barrier(this.parts.commands.partition(this.streamOf(start.service_id)));
-      const created = await this.createdBefore(start.service_id);
-      if (!created) throw refusal;
-      return created;
-    }
+    const id = this.streamOf(start.service_id);
+    if (isMadeForThis(start.service_id, this.context)) this.parts.streams.expectNew(id);
+    let ended: string | undefined;
+    let barrierPassed = false;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const chosen = (attempt === 0 && first) || (await this.choose(service));
-      if (chosen.created) {
-        // What an earlier round has found and remembered is not what the answer says.
-        if (attempt > 0) await this.remember(chosen.service_id, start);
-        return chosen;
+      const own = await this.load(id, 'service');
+      const said = this.saidIn(own);
+      if (said?.created) return { service_id: start.service_id, created: true };
+      if (!said && refusal) {
+        if (barrierPassed) throw refusal;
+        // An attempt in another process may have decided a moment ago.
+        await this.parts.log.barrier(this.parts.commands.partition(id));
+        barrierPassed = true;
+        continue;
       }
-      try {
-        await this.remember(chosen.service_id, start);
-        await this.update(chosen.service_id, service);
-        return chosen;
-      } catch (error) {
-        if (!(error instanceof Rejected)) throw error;
-        if (!endedMeanwhile.has(error.code) && error.code !== refusal?.code) throw error;
-        if (chosen === first) {
-          // A repeat is told what the first attempt was told, also when that has ended since; its place is reached so.
-          if ((await this.serviceNow(chosen.service_id)).status === 'active') throw error;
-          return chosen;
-        }
-        // It ended between the look and the command: look again.
-      }
+      const isDecided = said !== undefined && said.service_id !== ended;
+      const chosen = isDecided
+        ? { service_id: said.service_id!, created: false }
+        : await this.choose(service, own, said !== undefined);
+      if (chosen?.created) return chosen;
+      if (!chosen) continue;
+      const answer = await this.update(chosen.service_id, service);
+      if (answer?.service_id === chosen.service_id) return { ...chosen, created: answer.created === true };
+      if (!answer) ended = chosen.service_id;
     }
     throw new Unavailable(
       'OverloadedException',
-      `The service that was found ended ${attempts} times before it could be used. Try again.`,
+      `What was found changed ${attempts} times before it could be used. Try again.`,
       'not-applied',
     );
   }
 
-  private async choose(service: ServicePart): Promise<Chosen> {
-    const found = await this.find(service);
-    if (!found) return this.claim(service);
-    // A parallel attempt of this very request may just have created it.
-    return (await this.createdBefore(found.service_id)) ?? { service_id: found.service_id, created: false };
+  /** With a key: what the stream of the service that would be created tells this request. */
+  private saidIn(own: KnownStream): Answer | undefined {
+    const digest = this.digestOf('service');
+    return digest && keptAnswer(serviceIn(own), digest, this.parts.log.now());
+  }
+
+  /** A service to use, with a key only once it is recorded. Undefined when others were faster: then look again. */
+  private async choose(service: ServicePart, own: KnownStream, isAgain: boolean): Promise<Chosen | undefined> {
+    const { service_id } = service.start;
+    const id = this.streamOf(service_id);
+    const found = (await this.find(service))?.service_id;
+    if (found === service_id && !isAgain) return { service_id, created: false };
+    if (serviceIn(own).status !== 'unstarted') {
+      // An id that the caller brought (contract 0.3, 33), and that is somebody else's service.
+      await this.parts.log.barrier(this.parts.commands.partition(id));
+      if ((await this.load(id, 'service')).head.version > own.head.version) return undefined;
+      throw new Rejected('service-already-started', `There is already a service : ${service_id}`);
+    }
+    const chosen =
+      found === undefined ? await this.claim(service, own.head.version + 1) : { service_id: found, created: false };
+    const idempotency = this.digestOf('service');
+    if (!chosen || chosen.created || !idempotency) return chosen;
+    refuseTooLarge(serviceIn(own));
+    const event: OtherServiceChosen = {
+      type: 'OtherServiceChosen',
+      data: { service_id, other_service_id: chosen.service_id },
+    };
+    return (await this.append({ id, kind: 'service', event, head: own.head, idempotency })) ? chosen : undefined;
   }
 
   private find(service: ServicePart): Promise<LiveService | undefined> {
@@ -192,29 +225,27 @@ class Step {
     return { service_id: answer.service_id!, created: true };
   }
 
-  /** Agrees with parallel calls on one service. What the claim names and is not there yet is written by whoever sees it. */
-  private async claim(wanted: ServicePart): Promise<Chosen> {
+  /**
+   * Agrees with parallel calls on one service: the first record of the one that the claim names is written, at the place
+   * that the claim gives it, by whoever sees it missing. Undefined: what became of one's own is to be read in its stream.
+   */
+  private async claim(wanted: ServicePart, place: number): Promise<Chosen | undefined> {
     const { start } = wanted;
-    const lifetime = this.lifetimeOfNew(wanted);
-    const id = this.claimStream('service', claimId(start));
+    const { service_id } = start;
+    const id = this.claimStream(claimId(start));
     const mine = this.digestOf('service');
     return this.parts.commands.inTurn(id, async () => {
       for (let attempt = 0; attempt < attempts; attempt++) {
         const { claim, head } = await this.loadClaim(id);
         if (claim.status === 'claimed') {
           const { service } = await this.finish(claim);
-          const own = mine !== undefined && claim.idempotency?.key === mine.key;
-          if (own) await this.refuseTaken(start);
-          if (own || (service && matchesComposite(service, comparedIn(wanted))))
-            return { service_id: claim.service_id, created: own };
+          if (claim.service_id === service_id && (claim.place ?? 1) >= place) return undefined;
+          if (matchesComposite(service, comparedIn(wanted))) return { service_id: claim.service_id, created: false };
         }
-        const event = decideClaim(start, lifetime, claim, mine);
-        if (!event || (await this.append(id, head, event))) {
-          const claimed = { service_id: start.service_id, start, lifetime, ...(mine && { idempotency: mine }) };
-          const { isStartedHere } = await this.finish(claimed);
-          if (!isStartedHere) await this.refuseTaken(start);
-          return { service_id: start.service_id, created: true };
-        }
+        const event = claimOf(start, this.lifetimeOfNew(wanted), place, mine);
+        if (!(await this.append({ id, kind: 'claim', event, head }))) continue;
+        const { isStartedHere } = await this.finish(event.data);
+        return !mine && (isStartedHere || isServerMade(service_id)) ? { service_id, created: true } : undefined;
       }
       throw new Unavailable(
         'OverloadedException',
@@ -224,99 +255,41 @@ class Step {
     });
   }
 
-  /** Writes the first record of a claimed service when it is missing. No service: it is over. */
-  private async finish(claim: ServiceClaimed['data']): Promise<{ service?: LiveService; isStartedHere: boolean }> {
-    let isStartedHere = false;
-    if ((await this.serviceNow(claim.service_id)).status === 'unstarted') {
-      const { idempotency: _mine, ...rest } = this.context;
-      const context = { ...rest, ...(claim.idempotency && { idempotency: claim.idempotency }) };
-      const { start, lifetime } = claim;
-      try {
-        const command = { type: 'StartService', data: start, lifetime } as const;
-        this.reached((await this.parts.commands.run(command, context)).position, true);
-        isStartedHere = true;
-      } catch (error) {
-        // Somebody else who met the claim was faster.
-        if (!(error instanceof Rejected) || error.code !== 'service-already-started') throw error;
-      }
-    }
-    const service = await this.serviceNow(claim.service_id);
-    return { isStartedHere, ...(service.status === 'active' && { service }) };
-  }
-
-  /**
-   * An id that the caller brought (contract 0.3, 33) and that this call has not started is somebody else's service, unless
-   * an attempt with the same key has started it.
-   */
-  private async refuseTaken(start: ServiceStart): Promise<void> {
-    if (isServerMade(start.service_id)) return;
-    if ((await this.createdBefore(start.service_id)) === undefined)
-      throw new Rejected('service-already-started', `There is already a service : ${start.service_id}`);
+  /** Writes the first record of a claimed service, unless its place is taken: then the claim is done, or over. */
+  private async finish(claim: ServiceClaimed['data']) {
+    const { service_id, start: data, lifetime, place = 1, idempotency } = claim;
+    const id = this.streamOf(service_id);
+    // Whoever claimed it may have known more.
+    if ((await this.load(id, 'service')).head.version < place - 1)
+      await this.parts.log.barrier(this.parts.commands.partition(id));
+    const { head } = await this.load(id, 'service');
+    const event: ServiceStarted = { type: 'ServiceStarted', data };
+    const isStartedHere =
+      head.version === place - 1 &&
+      (await this.append({ id, kind: 'service', event, head, lifetime, ...(idempotency && { idempotency }) }));
+    return { service: living(await this.load(id, 'service'), this.parts.log.now()), isStartedHere };
   }
 
   private lifetimeOfNew({ lifetime, lifetimeOfNew }: ServicePart): Lifetime {
     return lifetime ?? lifetimeOfNew ?? this.parts.defaultLifetime;
   }
 
-  private async update(service_id: string, service: ServicePart): Promise<void> {
+  /** Undefined when it has ended, as all who ask will be told. */
+  private async update(service_id: string, service: ServicePart): Promise<Answer | undefined> {
     const { customer_id: _compared, contact_key: _comparedToo, ...change } = service.start;
-    await this.execute('service', {
-      type: 'UpdateService',
-      data: { ...change, service_id },
-      ...aboutPart(service),
-    });
-  }
-
-  /** With a key: what the first attempt of this request created or found, also when it has ended since. */
-  private async chosenBefore(start: ServiceStart): Promise<Chosen | undefined> {
-    const digest = this.digestOf('service');
-    if (!digest) return undefined;
-    const id = this.claimStream('request', digest.key);
-    let { claim: remembered } = await this.loadClaim(id);
-    if (remembered.status === 'unclaimed') {
-      const created = await this.createdBefore(start.service_id);
-      if (created) return created;
-      // The first attempt may have been answered by another process a moment ago.
-      await this.parts.log.barrier(this.parts.commands.partition(id));
-      ({ claim: remembered } = await this.loadClaim(id));
-    }
-    if (remembered.status !== 'claimed') return undefined;
-    if (remembered.idempotency?.request !== digest.request) throw reused();
-    // Not the service that an attempt without an answer has created, when one that came after it found another.
-    const { service_id } = remembered;
-    return (await this.createdBefore(service_id)) ?? { service_id, created: false };
-  }
-
-  /** With a key: this service, when an attempt of this very request has started it. */
-  private async createdBefore(service_id: string): Promise<Chosen | undefined> {
-    const digest = this.digestOf('service');
-    const kept = digest && keptAnswer(await this.serviceNow(service_id), digest, this.parts.log.now());
-    return kept?.created ? { service_id, created: true } : undefined;
-  }
-
-  /** With a key: which service this request found, so that its repeat does not look again. */
-  private async remember(service_id: string, start: ServiceStart): Promise<void> {
-    const digest = this.digestOf('service');
-    if (!digest) return;
-    const id = this.claimStream('request', digest.key);
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const { claim, head } = await this.loadClaim(id);
-      const event = decideClaim({ ...start, service_id }, this.parts.defaultLifetime, claim, digest);
-      if (!event || (await this.append(id, head, event))) return;
+    const data = { ...change, service_id };
+    try {
+      return (await this.execute('service', { type: 'UpdateService', data, ...aboutPart(service) })).answer;
+    } catch (error) {
+      if (error instanceof Rejected && endedMeanwhile.has(error.code)) return undefined;
+      throw error;
     }
   }
 
-  /** False when another process was first. */
-  private async append(id: StreamId, head: Head, event: ServiceClaimed): Promise<boolean> {
-    const { correlationId } = this.context;
-    const verdict = await this.parts.commands.append({
-      id,
-      kind: 'claim',
-      event,
-      head,
-      epoch: this.context.admitted.epoch,
-      correlationId,
-    });
+  /** False when another record took the place. */
+  private async append(appending: Omit<Appending, 'epoch' | 'correlationId'>): Promise<boolean> {
+    const { admitted, correlationId } = this.context;
+    const verdict = await this.parts.commands.append({ ...appending, epoch: admitted.epoch, correlationId });
     if (verdict.outcome === 'accepted')
       this.reached(new Map([[verdict.position.partition, verdict.position.offset]]), true);
     else if (verdict.reason === 'epoch') throw switching();
@@ -326,10 +299,6 @@ class Step {
   private async loadClaim(id: StreamId): Promise<{ claim: Claim; head: Head }> {
     const { aggregate, head } = await this.load(id, 'claim');
     return { claim: aggregate.kind === 'claim' ? aggregate.claim : unclaimed, head };
-  }
-
-  private async serviceNow(service_id: string) {
-    return living(await this.load(this.streamOf(service_id), 'service'), this.parts.log.now());
   }
 
   private streamOf(service_id: string): StreamId {
@@ -361,11 +330,9 @@ class Step {
     return idempotency && { key: digest(`${idempotency.key}/${this.index}/${part}`), request: idempotency.request };
   }
 
-  private claimStream(kind: 'service' | 'request', text: string): StreamId {
-    return {
-      tenant: this.context.tenant,
-      stream: `${claimPrefix}${digest(JSON.stringify([kind, this.context.tenant, text]))}`,
-    };
+  private claimStream(compared: string): StreamId {
+    const { tenant } = this.context;
+    return { tenant, stream: `${claimPrefix}${digest(JSON.stringify(['service', tenant, compared]))}` };
   }
 }
 
@@ -391,8 +358,5 @@ function refuse(elements: readonly CompositeElement[]): void {
 }
 
 const endedMeanwhile: ReadonlySet<string> = new Set(['service-not-found', 'service-already-completed']);
-
-const reused = (): Rejected =>
-  new Rejected('idempotency-key-reused', 'This Idempotency-Key came before with another method, path or body');
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');

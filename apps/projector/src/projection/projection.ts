@@ -1,6 +1,16 @@
 import { LRUCache } from 'lru-cache';
 import { evolve, evolveClaim, unclaimed, unstarted, type Claim, type Service } from '#domain';
-import { advance, isClaimEvent, NewerSchema, open, streamKey, unwritten, type Head, type RecordedEvent } from '#events';
+import {
+  advance,
+  isClaimEvent,
+  isPublicEvent,
+  NewerSchema,
+  open,
+  streamKey,
+  unwritten,
+  type Head,
+  type RecordedEvent,
+} from '#events';
 import {
   judge,
   RefusedStart,
@@ -311,7 +321,7 @@ function fold(
     return {
       row: { ...place, aggregate: { kind: 'service', service } },
       lists: listChanges(listEntries(before, tenant), listEntries(service, tenant)),
-      ...(isPublic && { published: publicEvent({ event, record }, before, service) }),
+      ...(isPublic && isPublicEvent(event) && { published: publicEvent({ event, record }, before, service) }),
     };
   } catch (error) {
     if (error instanceof NewerSchema) throw error;

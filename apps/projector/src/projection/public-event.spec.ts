@@ -1,5 +1,5 @@
 import { evolve, unstarted, type Service } from '#domain';
-import type { RecordedEvent, ServiceEvent } from '#events';
+import type { PublishedServiceEvent, RecordedEvent } from '#events';
 import { publicEvent } from './public-event.js';
 
 const service_id = '0-1';
@@ -7,7 +7,7 @@ const timestamp = '2026-01-01T00:00:00.000Z';
 const recordedAt = Date.UTC(2026, 0, 2);
 
 /** The public form of the last of these events, recorded one after another in one stream. */
-function published(...events: readonly ServiceEvent[]) {
+function published(...events: readonly PublishedServiceEvent[]) {
   let before: Service = unstarted;
   let after: Service = unstarted;
   const records = events.map((event, index) => {
@@ -32,15 +32,15 @@ function published(...events: readonly ServiceEvent[]) {
   return publicEvent(records.at(-1)!, before, after);
 }
 
-const serviceStarted: ServiceEvent = {
+const serviceStarted: PublishedServiceEvent = {
   type: 'ServiceStarted',
   data: { service_id, timestamp, customer_id: 'C-1', contact_key: 'ada', service_type: 5, est_duration: 60 },
 };
-const stateStarted: ServiceEvent = {
+const stateStarted: PublishedServiceEvent = {
   type: 'StateStarted',
   data: { service_id, timestamp, state_id: 's-1', state_type: 'greeting' },
 };
-const transitioned: ServiceEvent = {
+const transitioned: PublishedServiceEvent = {
   type: 'StateTransitioned',
   data: {
     service_id,
@@ -49,7 +49,7 @@ const transitioned: ServiceEvent = {
     to: { state_id: 's-2', state_type: 'selling', est_duration: 9 },
   },
 };
-const taskStarted: ServiceEvent = {
+const taskStarted: PublishedServiceEvent = {
   type: 'TaskStarted',
   data: { service_id, timestamp, task_id: 't-1', task_type: 'call', state_id: 's-1' },
 };
@@ -92,7 +92,7 @@ describe('a public event', () => {
       est_duration: undefined,
       status: 'active',
     });
-    const ended: ServiceEvent = {
+    const ended: PublishedServiceEvent = {
       type: 'TaskEnded',
       data: { service_id, timestamp, task_id: 't-1', disposition_desc: 'x' },
     };

@@ -1,5 +1,5 @@
 import type { LiveService, Service, State, Task } from '#domain';
-import { streamKey, type EventEnvelope, type ServiceEvent } from '#events';
+import { streamKey, type EventEnvelope, type PublishedServiceEvent } from '#events';
 import type { PublicEvent } from '#event-log';
 
 /**
@@ -7,7 +7,7 @@ import type { PublicEvent } from '#event-log';
  * (of a service that is gone: as they were last), so that no consumer needs a store of its own.
  */
 export function publicEvent(
-  { event, record }: EventEnvelope<ServiceEvent>,
+  { event, record }: EventEnvelope<PublishedServiceEvent>,
   before: Service,
   after: Service,
 ): PublicEvent {
@@ -27,7 +27,7 @@ export function publicEvent(
 const live = (service: Service): LiveService | undefined =>
   service.status === 'active' || service.status === 'completed' ? service : undefined;
 
-function properties(event: ServiceEvent, service: LiveService | undefined): PublicEvent['data'] {
+function properties(event: PublishedServiceEvent, service: LiveService | undefined): PublicEvent['data'] {
   if (!service) return {};
   const { customer_id, contact_key, service_type } = service;
   const part = partConcerned(event, service);
@@ -62,7 +62,7 @@ const taskProperties = ({ task_id, task_type, state_id }: Task): PublicEvent['da
 });
 
 /** The state or task that the event is about; undefined when that is the service itself. */
-function partConcerned({ type, data }: ServiceEvent, service: LiveService): State | Task | undefined {
+function partConcerned({ type, data }: PublishedServiceEvent, service: LiveService): State | Task | undefined {
   switch (type) {
     case 'StateStarted':
     case 'StateUpdated':

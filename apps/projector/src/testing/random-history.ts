@@ -1,5 +1,14 @@
 import { decide, evolve, Rejected, unstarted, type Service, type ServiceCommand } from '#domain';
-import { advance, encode, unwritten, type DomainEvent, type Head, type Lifetime, type RecordedEvent } from '#events';
+import {
+  advance,
+  encode,
+  isPublicEvent,
+  unwritten,
+  type DomainEvent,
+  type Head,
+  type Lifetime,
+  type RecordedEvent,
+} from '#events';
 import { fenced, judge, type LogRecord } from '#event-log';
 import type { Aggregate } from '#read-model';
 import type { Random } from './random.js';
@@ -87,7 +96,7 @@ export class History {
       head: advance(this.headOf(record.stream), record),
       offset: record.offset,
       aggregate,
-      eventIds: [...(before?.eventIds ?? []), ...(event.type === 'ServiceClaimed' ? [] : [record.eventId])],
+      eventIds: [...(before?.eventIds ?? []), ...(isPublicEvent(event) ? [record.eventId] : [])],
     });
   }
 
@@ -124,6 +133,11 @@ function expire(history: History, stream: string, random: Random): void {
 
 function act(history: History, stream: string, random: Random): void {
   const service = history.serviceOf(stream);
+  if (service.status === 'unstarted' && random.chance(0.3)) {
+    const idempotency = { key: `key-${history.records.length}`, request: 'a-request' };
+    const data = { service_id: stream, other_service_id: '0-other' };
+    return void history.event(stream, { type: 'OtherServiceChosen', data }, { idempotency });
+  }
   const command = randomCommand(service, stream, history.records.length, random);
   try {
     const { event } = decide(command, service);

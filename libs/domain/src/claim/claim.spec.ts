@@ -2,7 +2,7 @@ import { encode, decode, isClaimEvent } from '#events';
 import type { ClaimEvent } from '#events';
 import { fiveYears, serviceDeleted, serviceEnded, service_id, serviceStarted } from '../testing/conversation.js';
 import { fold, foldLive, recorded } from '../testing/specification.js';
-import { claimId, decideClaim, evolveClaim, matchesComposite, unclaimed } from './claim.js';
+import { claimId, claimOf, evolveClaim, matchesComposite, unclaimed } from './claim.js';
 import type { Claim, ClaimedFields, ComparedFields } from './claim.js';
 
 const after = (claim: Claim, event: ClaimEvent): Claim => {
@@ -15,34 +15,34 @@ describe('a composite start that finds no service', () => {
   const { data: start } = serviceStarted({ extensions: { a: 1 } });
   const claimed = after(unclaimed, { type: 'ServiceClaimed', data: { service_id, start, lifetime: fiveYears } });
 
-  it('reserves one, with all that its first record must hold', () =>
-    expect(decideClaim(start, fiveYears, unclaimed)).toStrictEqual({
+  it('reserves one, with all that its first record must hold and the place it must take', () =>
+    expect(claimOf(start, fiveYears, 1)).toStrictEqual({
       type: 'ServiceClaimed',
-      data: { service_id, start, lifetime: fiveYears },
+      data: { service_id, start, lifetime: fiveYears, place: 1 },
     }));
   it('reserves the next one after that', () => {
     const second = { ...start, service_id: 'the second' };
-    const event = decideClaim(second, { ttl: 60 }, claimed);
-    expect(event && after(claimed, event)).toStrictEqual({
+    expect(after(claimed, claimOf(second, { ttl: 60 }, 1))).toStrictEqual({
       status: 'claimed',
       service_id: 'the second',
       start: second,
       lifetime: { ttl: 60 },
+      place: 1,
     });
   });
+  it('reserves the same one again at a later place', () =>
+    expect(after(claimed, claimOf(start, fiveYears, 3))).toMatchObject({ service_id, place: 3 }));
   it('reserves it in the name of the request: whoever writes the first record gives it that key', () => {
     const idempotency = { key: 'k', request: 'r' };
-    const event = decideClaim(start, fiveYears, unclaimed, idempotency);
-    expect(event && after(unclaimed, event)).toStrictEqual({
+    expect(after(unclaimed, claimOf(start, fiveYears, 2, idempotency))).toStrictEqual({
       status: 'claimed',
       service_id,
       start,
       lifetime: fiveYears,
+      place: 2,
       idempotency,
     });
   });
-  it('has nothing to do when that very service is reserved already', () =>
-    expect(decideClaim(start, fiveYears, claimed)).toBeUndefined());
 });
 
 describe('the id of a claim', () => {

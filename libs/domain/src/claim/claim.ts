@@ -11,6 +11,8 @@ export type Claim =
       /** What the first record of the service must hold: whoever finds it missing writes it. */
       readonly start: ServiceStart;
       readonly lifetime: Lifetime;
+      /** The version that record must take. Missing: 1. */
+      readonly place?: number;
       readonly idempotency?: IdempotencyDigest;
     };
 
@@ -35,18 +37,17 @@ export const matchesComposite = (service: Service, compared: ComparedFields): bo
 
 /**
  * Reserves a service for the compared fields, in place of the one reserved before: the caller has seen that that one was
- * started and takes no composite starts any more. Undefined when this very service is reserved already.
+ * started and takes no composite starts any more, or that its place was taken by something else.
  */
-export function decideClaim(
+export const claimOf = (
   start: ServiceStart,
   lifetime: Lifetime,
-  claim: Claim,
+  place: number,
   idempotency?: IdempotencyDigest,
-): ServiceClaimed | undefined {
-  const { service_id } = start;
-  if (claim.status === 'claimed' && claim.service_id === service_id) return undefined;
-  return { type: 'ServiceClaimed', data: { service_id, start, lifetime, ...(idempotency && { idempotency }) } };
-}
+): ServiceClaimed => ({
+  type: 'ServiceClaimed',
+  data: { service_id: start.service_id, start, lifetime, place, ...(idempotency && { idempotency }) },
+});
 
 /** The last reservation counts. */
 export function evolveClaim(_claim: Claim, { event }: EventEnvelope<ClaimEvent>): Claim {

@@ -1,10 +1,12 @@
 import { firstRecordedAt, fold, rejection } from '../testing/specification.js';
 import {
+  otherServiceChosen,
   serviceDeleted,
   serviceEnded,
   serviceExpired,
   service_id,
   serviceStarted,
+  serviceUpdated,
   stateStarted,
 } from '../testing/conversation.js';
 import { answersKeptForMs, keptAnswer } from './answer.js';
@@ -51,6 +53,42 @@ describe('a repeat with the same idempotency key', () => {
   });
   it('is new again when another request comes after 24 h', () =>
     expect(keptAnswer(fold(story), { ...state, request: 'other' }, recordedAt + answersKeptForMs + 1)).toBeUndefined());
+});
+
+describe('a composite start with an idempotency key', () => {
+  const composite = { key: 'composite', request: 'POST /services_composite/start' };
+  const other = { key: 'other', request: composite.request };
+  const chosen = (id: string) => [otherServiceChosen(id), { idempotency: composite }] as const;
+  const useOf = (id: string) => ({ service_id: id, created: false });
+
+  it('uses the service that was chosen instead of the one it would start', () => {
+    expect(keptAnswer(fold([chosen('U')]), composite, now)).toStrictEqual(useOf('U'));
+    expect(keptAnswer(fold([chosen('U')]), other, now)).toBeUndefined();
+  });
+  it('uses the one that was chosen last', () =>
+    expect(keptAnswer(fold([chosen('U'), chosen('V')]), composite, now)).toStrictEqual(useOf('V')));
+  it('uses the one that was started for it after all', () =>
+    expect(
+      keptAnswer(fold([chosen('U'), [serviceStarted(), { idempotency: composite }]]), composite, now),
+    ).toStrictEqual(firstStart));
+  it.each([[[]], [[serviceEnded()]], [[serviceDeleted]], [[serviceExpired]]])(
+    'uses what was chosen also when somebody else has started the service (%j)',
+    (afterwards) =>
+      expect(
+        keptAnswer(fold([chosen('U'), [serviceStarted(), { idempotency: other }], ...afterwards]), composite, now),
+      ).toStrictEqual(useOf('U')),
+  );
+  it.each([serviceEnded(), serviceDeleted, serviceExpired])(
+    'knows that it has used one that ended since ($type)',
+    (last) =>
+      expect(
+        keptAnswer(fold([serviceStarted(), [serviceUpdated(), { idempotency: composite }], last]), composite, now),
+      ).toStrictEqual(useOf(service_id)),
+  );
+  it('does not come with another request', () =>
+    expect(rejection(() => keptAnswer(fold([chosen('U')]), { ...composite, request: 'other' }, now)).code).toBe(
+      'idempotency-key-reused',
+    ));
 });
 
 describe('a key that did not come before', () => {

@@ -40,6 +40,8 @@ export function answerOf({ type, data }: ServiceEvent): Answer {
     case 'ServiceExpired':
     case 'ServiceDeleted':
       return { service_id };
+    case 'OtherServiceChosen':
+      return { service_id: data.other_service_id, created: false };
   }
 }
 
@@ -57,8 +59,7 @@ export function keptAnswer(service: Service, digest: IdempotencyDigest, now: num
 }
 
 function keptFor(service: Service, key: string, now: number): KeptStart | undefined {
-  if (service.status === 'unstarted') return undefined;
-  if (service.start?.key === key) return service.start;
-  if (service.status === 'gone') return undefined;
-  return service.answers.findLast((answer) => answer.key === key && now - answer.at <= answersKeptForMs);
+  if ('start' in service && service.start?.key === key) return service.start;
+  const { answers = [] } = 'answers' in service ? service : {};
+  return answers.findLast((answer) => answer.key === key && now - answer.at <= answersKeptForMs);
 }

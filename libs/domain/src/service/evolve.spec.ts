@@ -4,6 +4,7 @@ import {
   at,
   extensionMerged,
   extensionReplaced,
+  otherServiceChosen,
   serviceAssociated,
   serviceDeleted,
   serviceEnded,
@@ -101,6 +102,30 @@ describe('an association', () => {
       customer_id: 'C-1',
       completed: { timestamp: at(50) },
     }));
+});
+
+describe('a service in place of which another one was chosen', () => {
+  const idempotency = { key: 'k', request: 'r' };
+  const chosen = [otherServiceChosen('U'), { idempotency }] as const;
+
+  it('is not started, and can be', () => {
+    expect(fold([chosen])).toMatchObject({ status: 'unstarted', answers: [{ ...idempotency, at: firstRecordedAt }] });
+    expect(fold([chosen, serviceStarted()])).toMatchObject({ status: 'active', service_id });
+  });
+  it('forgets it after 24 h', () => {
+    const late = { version: 2, recordedAt: firstRecordedAt + answersKeptForMs + 1 };
+    expect(evolve(fold([chosen]), recorded(otherServiceChosen('V'), late))).toMatchObject({ answers: [] });
+  });
+  it('takes its answers along, and their size', () => {
+    const many = Array.from({ length: 50 }, (_, n) => [otherServiceChosen(`${n}`), { idempotency }] as const);
+    const { bytes, answers } = foldLive([...many, serviceStarted()]);
+    expect(answers).toHaveLength(50);
+    expect(bytes).toBeGreaterThan(JSON.stringify(answers).length);
+    expect(fold(many)).toMatchObject({ bytes: JSON.stringify(answers).length });
+  });
+  it.each([[[serviceStarted()]], [[serviceStarted(), serviceDeleted]]])('was not started before (%j)', (before) =>
+    expect(() => fold([...before, otherServiceChosen('U')])).toThrow('OtherServiceChosen cannot be version'),
+  );
 });
 
 describe('an update by a composite start', () => {

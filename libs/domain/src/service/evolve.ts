@@ -12,8 +12,8 @@ import type {
 } from '#events';
 import { answerOf, answersKeptForMs } from './answer.js';
 import { findExtension, isMergeable } from './find.js';
-import type { KeptAnswer, LiveService, Service, State, Task } from './service.js';
-import { measured } from './size.js';
+import type { Answer, KeptAnswer, LiveService, Service, State, Task } from './service.js';
+import { measured, sizeOf } from './size.js';
 
 type Recorded = EventEnvelope<ServiceEvent>['record'];
 
@@ -25,18 +25,38 @@ type Recorded = EventEnvelope<ServiceEvent>['record'];
 export function evolve(service: Service, { event, record }: EventEnvelope<ServiceEvent>): Service {
   if (event.type === 'ServiceStarted') {
     if (service.status !== 'unstarted') throw cannotFollow(event, record, `the service is ${service.status}`);
-    return start(event, record);
+    return start(event, record, answersOf(service));
+  }
+  if (event.type === 'OtherServiceChosen') {
+    if (service.status !== 'unstarted') throw cannotFollow(event, record, `the service is ${service.status}`);
+    const answers = keep(answersOf(service), event, record);
+    return { status: 'unstarted', answers, bytes: sizeOf(answers) };
   }
   if (service.status === 'unstarted' || service.status === 'gone') {
     throw cannotFollow(event, record, `the service is ${service.status}`);
   }
   if (event.type === 'ServiceDeleted' || event.type === 'ServiceExpired') {
-    return { status: 'gone', ...(service.start && { start: service.start }) };
+    return gone(service);
   }
   return measured({ ...change(service, event, record), answers: keep(service.answers, event, record) }, event.data);
 }
 
-type Change = Exclude<ServiceEvent, { type: 'ServiceStarted' | 'ServiceDeleted' | 'ServiceExpired' }>;
+/** What is left of a service that was deleted, or whose time is up. */
+export function gone({ start: first, answers }: LiveService): Service {
+  const found = answers.filter(({ answer }) => isFound(answer));
+  return { status: 'gone', ...(first && { start: first }), ...(found.length > 0 && { answers: found }) };
+}
+
+type Change = Exclude<
+  ServiceEvent,
+  { type: 'ServiceStarted' | 'ServiceDeleted' | 'ServiceExpired' | 'OtherServiceChosen' }
+>;
+
+/** What a composite start was told of a service that it found: with this its other attempts know that it had its effect. */
+const isFound = ({ created, state_id, task_id }: Answer): boolean =>
+  created === false && state_id === undefined && task_id === undefined;
+
+const answersOf = (service: Service): readonly KeptAnswer[] => ('answers' in service ? (service.answers ?? []) : []);
 
 function change(service: LiveService, event: Change, record: Recorded): LiveService {
   const { type, data } = event;
@@ -114,7 +134,11 @@ const serviceFields = ['customer_id', 'contact_key', ...changeableFields] as con
 const stateFields = ['state_type', 'previous_state_id', 'est_duration'] as const;
 const taskFields = ['task_type', 'state_id', 'est_duration'] as const;
 
-function start({ type, data }: { type: 'ServiceStarted'; data: ServiceStart }, record: Recorded): Service {
+function start(
+  { type, data }: { type: 'ServiceStarted'; data: ServiceStart },
+  record: Recorded,
+  answers: readonly KeptAnswer[],
+): Service {
   const { idempotency, recordedAt } = record;
   return measured(
     {
@@ -127,8 +151,8 @@ function start({ type, data }: { type: 'ServiceStarted'; data: ServiceStart }, r
       tasks: [],
       recordedAt,
       ...(idempotency && { start: { ...digest(idempotency), answer: answerOf({ type, data }) } }),
-      answers: [],
-      bytes: 0,
+      answers,
+      bytes: sizeOf(answers),
     },
     data,
   );

@@ -6,10 +6,12 @@ import type { Activity, Enumerated, Extensions, IdempotencyDigest } from '#event
  */
 export type Service =
   | { readonly status: 'unstarted' }
+  /** Composite starts that would have started it use others: for each of them an answer. */
+  | { readonly status: 'unstarted'; readonly answers: readonly KeptAnswer[]; readonly bytes: number }
   | ActiveService
   | CompletedService
-  /** Deleted or expired. Its id does not come back. */
-  | { readonly status: 'gone'; readonly start?: KeptStart };
+  /** Deleted or expired. Its id does not come back. Of the answers those that composite starts follow stay. */
+  | { readonly status: 'gone'; readonly start?: KeptStart; readonly answers?: readonly KeptAnswer[] };
 
 export type LiveService = ActiveService | CompletedService;
 

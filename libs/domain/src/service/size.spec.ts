@@ -27,6 +27,11 @@ describe('a service that is too large', () => {
     expect(message).toContain(service_id);
     expect(service.bytes).toBeGreaterThan(maxServiceBytes);
   });
+  it('is refused before it is started, when too many use others instead', () => {
+    const answers = [{ key: 'k', request: most, at: 0, answer: { service_id: half } }];
+    const service = { status: 'unstarted', answers, bytes: sizeOf(answers) } as const;
+    expect(rejection(() => refuseTooLarge(service)).code).toBe('service-too-large');
+  });
   it('is measured in bytes, not in characters', () =>
     expect(
       rejection(() => refuseTooLarge(fold([serviceStarted(), extensionReplaced('a', '€'.repeat(3_000_000))]))).code,

@@ -24,9 +24,10 @@ export function measured<S extends LiveService>(service: S, data: object): S {
 
 /** To be asked before an event is recorded, of the service as it would be after it. Throws `Rejected`. */
 export function refuseTooLarge(service: Service): void {
-  if (service.status === 'unstarted' || service.status === 'gone' || service.bytes <= maxServiceBytes) return;
+  if (!('bytes' in service) || service.bytes <= maxServiceBytes) return;
+  const id = 'service_id' in service ? ` ${service.service_id}` : '';
   throw new Rejected(
     'service-too-large',
-    `The service ${service.service_id} would have ${service.bytes} bytes with its states and tasks, ${maxServiceBytes} are allowed`,
+    `The service${id} would have ${service.bytes} bytes with its states and tasks, ${maxServiceBytes} are allowed`,
   );
 }

@@ -1,6 +1,7 @@
 import type {
   ExtensionMerged,
   ExtensionReplaced,
+  OtherServiceChosen,
   ServiceAssociated,
   ServiceDeleted,
   ServiceEnded,
@@ -45,6 +46,10 @@ export const serviceEnded = (data: Some<ServiceEnded> = {}): ServiceEnded => ({
 });
 
 export const serviceDeleted: ServiceDeleted = { type: 'ServiceDeleted', data: { service_id } };
+export const otherServiceChosen = (other_service_id: string): OtherServiceChosen => ({
+  type: 'OtherServiceChosen',
+  data: { service_id, other_service_id },
+});
 export const serviceExpired: ServiceExpired = { type: 'ServiceExpired', data: { service_id } };
 
 export const stateStarted = (state_id: string, data: Some<StateStarted> = {}): StateStarted => ({

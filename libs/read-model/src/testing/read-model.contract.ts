@@ -98,6 +98,14 @@ export function describeReadModel(adapter: string, { open, openReader }: ReadMod
         expect(await model.find({ tenant, stream: 'claim-1' })).toEqual(row);
       });
 
+      promises('keeps the version of a service that is not started yet, and what it answers', async () => {
+        const answer = { service_id: 's2', created: false };
+        const answers = [{ key: 'k', request: 'r', at: 5_000, answer }];
+        const row = rowOf(tenant, { status: 'unstarted', answers, bytes: 90 }, 3, 's1');
+        await model.save({ ...row, head: { version: 2 } }, { insert: [], remove: [] });
+        expect(await model.find(row)).toEqual({ ...row, head: { version: 2 } });
+      });
+
       promises('a row takes over every field of the newer save, also those that are gone', async () => {
         const first = { ...rowOf(tenant, conversation('s1'), 1), head: { version: 1, slide: 60, expiresAt: 5_000 } };
         await saveNext(first);
