@@ -20,28 +20,36 @@ export function caughtAt(...parts: readonly Part[]): Fault {
   return every([0, 300], 'sent to a named point', async (world, random, stop) => {
     const part = random.pick(parts);
     const points = pointsOf(part, world.place.engine);
-    const server = random.pick(part === 'projector' && world.projectors.length > 0 ? world.projectors : world.apis);
+    const servers = part === 'projector' && world.projectors.length > 0 ? world.projectors : world.apis;
+    // Nobody knows who completes a switch.
+    const targets = part === 'switch' ? servers : [random.pick(servers)];
     const point: Point = {
       name: random.pick(points),
       // Each step of a switch is there once or a few times.
       passes: 1 + random.below(part === 'switch' ? 2 : MOST_PASSES),
       signal: random.chance(HANGS) ? 'SIGSTOP' : 'SIGKILL',
     };
-    await catchAt(world, server, point, random, stop);
+    await catchOne(world, targets, point, random, stop);
   });
 }
 
-async function catchAt(world: World, server: Server, point: Point, random: Random, stop: AbortSignal): Promise<void> {
+/** Or more of them, who came there before the first was noticed. */
+async function catchOne(
+  world: World,
+  targets: readonly Server[],
+  point: Point,
+  random: Random,
+  stop: AbortSignal,
+): Promise<void> {
   const before = world.hits.length;
-  world.aim(server, point);
+  for (const server of targets) world.aim(server, point);
   const deadline = performance.now() + HIT_WITHIN_MS;
   while (world.hits.length === before && performance.now() < deadline && (await wait(POLL_MS, stop)));
-  world.aim(server);
-  if (world.hits.length === before) return;
-  if (point.signal === 'SIGSTOP') {
-    await wait(random.between(100, 4_000), stop);
-    return server.resume();
+  for (const server of targets) world.aim(server);
+  const caught = world.hits.slice(before).map(({ server }) => server);
+  if (point.signal === 'SIGSTOP' && caught.length > 0) await wait(random.between(100, 4_000), stop);
+  for (const server of caught) {
+    if (point.signal === 'SIGSTOP') server.resume();
+    else await server.end('SIGKILL').then(() => server.start());
   }
-  await server.end('SIGKILL');
-  await server.start();
 }

@@ -204,7 +204,7 @@ async function look() {
   const arrive = () => {
     // Not of an earlier point, nor of one that was taken back just now.
     if (told !== text || --passes !== 0 || fileNow() !== text) return;
-    appendFileSync(String(FAULTS_POINTS_HIT), `${point.name}\n`);
+    appendFileSync(String(FAULTS_POINTS_HIT), `${JSON.stringify({ told: FAULTS_POINT_FILE, point: point.name })}\n`);
     process.kill(process.pid, point.signal);
   };
   for (const place of own) await watch(place, point.name, arrive);

@@ -137,7 +137,7 @@ function counts(world: World, { calls, services, rows }: Evidence) {
     outcomes,
     injected: Object.fromEntries(world.injected),
     points: Object.fromEntries(
-      [...world.aimedAt].map((point) => [point, world.hits.filter((hit) => hit === point).length]),
+      [...world.aimedAt].map((point) => [point, world.hits.filter((hit) => hit.point === point).length]),
     ),
     records: { valid, void: events - valid },
     rows: rows.length,

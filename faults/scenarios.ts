@@ -20,6 +20,8 @@ export interface Scenario extends Setup {
 
 /** Somebody comes to a point, and is started anew. */
 const POINT_MS = 8_000;
+/** A process starts, and gives up for the first time: the driver of Cassandra takes twelve seconds. */
+const UNREACHABLE_MS = 16_000;
 const behindProxy = { apis: 1, projectors: 1 };
 
 const HOUR_MS = 3_600_000;
@@ -74,6 +76,7 @@ export const scenarios: readonly Scenario[] = [
     ...distributed,
     behindProxy,
     faults: [unreachableAtStart],
+    leastMs: UNREACHABLE_MS,
   },
   {
     name: 'api-points',

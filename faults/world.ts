@@ -30,6 +30,12 @@ export interface Proxies {
   readonly cassandra: TcpProxy;
 }
 
+/** A process that came to a point. */
+export interface Hit {
+  readonly server: Server;
+  readonly point: string;
+}
+
 const CALLERS = 6;
 /** Longer than the server takes to say that it does not know. */
 const PATIENCE_MS = 12_000;
@@ -146,9 +152,13 @@ export class World {
     return path.join(this.folder, 'points-hit.txt');
   }
 
-  /** The named points at which processes were caught, each time. */
-  get hits(): readonly string[] {
-    return existsSync(this.hitsFile) ? readFileSync(this.hitsFile, 'utf8').split('\n').slice(0, -1) : [];
+  /** Who was caught at which named point, each time. */
+  get hits(): readonly Hit[] {
+    const lines = existsSync(this.hitsFile) ? readFileSync(this.hitsFile, 'utf8').split('\n').slice(0, -1) : [];
+    return lines.map((line) => {
+      const { told, point } = JSON.parse(line) as { readonly told: string; readonly point: string };
+      return { server: this.servers.find(({ name }) => this.pointFile(name) === told)!, point };
+    });
   }
 
   /** Resolves when every caller was answered, or has given up, after `stop`. */
