@@ -42,6 +42,8 @@ const LONGEST_NAMED_PATH = 200;
 const goodCorrelationId = /^[\x21-\x7e]{1,128}$/;
 const goodIdempotencyKey = /^[\x20-\x7e]{1,255}$/;
 
+const noQuery = new QueryParameters('');
+
 /** What came with a request beside path and body, and the headers that its answer carries. */
 export class SentRequest {
   readonly correlationId: string;
@@ -80,7 +82,7 @@ export class SentRequest {
     if (seen !== undefined) this.stand(parsePositions(Array.isArray(seen) ? seen.join(',') : seen));
   }
 
-  query = new QueryParameters('');
+  query = noQuery;
 
   /** How messages name this request: `POST /services/start`. */
   get method(): string {
@@ -178,9 +180,12 @@ export class SentRequest {
 
 /** The prefix under which this URL was sent; undefined for a URL of no prefix. */
 export function prefixOf(url: string, { base, extra }: UrlPrefixes): string | undefined {
-  return [base, ...extra]
-    .filter((prefix) => url === prefix || url.startsWith(`${prefix}/`) || url.startsWith(`${prefix}?`))
-    .sort((a, b) => b.length - a.length)[0];
+  let longest: string | undefined;
+  for (const prefix of extra.length === 0 ? [base] : [base, ...extra]) {
+    const isOf = url.startsWith(prefix) && (url.length === prefix.length || '/?'.includes(url.charAt(prefix.length)));
+    if (isOf && (longest === undefined || prefix.length > longest.length)) longest = prefix;
+  }
+  return longest;
 }
 
 /** Of a URL of any request, also one that could not be read any further. */

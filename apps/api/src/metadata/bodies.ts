@@ -1,10 +1,21 @@
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
-import { validateSync } from 'class-validator';
 import { attributeTypes, LARGEST_DBID } from '#domain';
 import type { Json, ProfileExtensionSchema } from '#events';
 import { readJson, type SentBody } from '../http/json-body.js';
 import { Refused } from '../http/refused.js';
-import { Anything, fieldsOf, Flag, Inner, isObject, Name, Names, OneOf, Text, Whole } from '../services/fields.js';
+import {
+  Anything,
+  fieldsOf,
+  Flag,
+  Inner,
+  isObject,
+  Name,
+  Names,
+  OneOf,
+  Text,
+  Whole,
+  wrongIn,
+} from '../services/fields.js';
 
 /** With four bytes a character, what an enumerated field of a service can hold (contract 0.3, 15). */
 const LONGEST_NAME = 256;
@@ -188,8 +199,8 @@ export function readMetadata<Body extends object>(Body: BodyClass<Body>, value: 
       throw new Refused('invalid', `${where}${name.slice(0, 60)} is not known here and would be lost`);
     Reflect.set(body, name, given);
   }
-  const [error] = validateSync(body, { stopAtFirstError: true });
-  if (error) throw new Refused('invalid', where + Object.values(error.constraints ?? {}).join(', '));
+  const wrong = wrongIn(body);
+  if (wrong !== undefined) throw new Refused('invalid', where + wrong);
   for (const [name, { inner }] of fields) {
     const given: unknown = Reflect.get(body, name);
     if (inner === undefined || !Array.isArray(given)) continue;

@@ -1,5 +1,4 @@
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
-import { validateSync } from 'class-validator';
 import type { Enumerated, Extensions, Json } from '#events';
 import { readJson, type SentBody } from '../http/json-body.js';
 import { Refused } from '../http/refused.js';
@@ -15,6 +14,7 @@ import {
   Text,
   Time,
   Whole,
+  wrongIn,
 } from './fields.js';
 
 /** Names that the contract gives a meaning to (2.6): none of them is an extension. */
@@ -321,8 +321,8 @@ export function readBody<Body extends object>(Body: BodyClass<Body>, value: Json
       throw new Refused('invalid', `${where}${name.slice(0, 60)} is not known here and would be lost`);
     refuseLongName(name);
   }
-  const [error] = validateSync(body, { stopAtFirstError: true });
-  if (error) throw new Refused('invalid', where + Object.values(error.constraints ?? {}).join(', '));
+  const wrong = wrongIn(body);
+  if (wrong !== undefined) throw new Refused('invalid', where + wrong);
   for (const [name, { inner }] of fields) {
     const given = Reflect.get(body, name) as Json | undefined;
     if (inner === undefined || given === undefined) continue;

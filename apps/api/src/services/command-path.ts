@@ -5,6 +5,7 @@ import {
   gone,
   keptAnswer,
   refuseTooLarge,
+  staysSmall,
   unstarted,
   type Answer,
   type Service,
@@ -152,7 +153,8 @@ export class CommandPath {
       let decision;
       try {
         const made = decide(command, service, idempotency !== undefined);
-        if (made.event) refuseTooLarge(this.foreseen(service, known.head, made.event, id, context));
+        if (made.event && !staysSmall(service, longestValue))
+          refuseTooLarge(this.foreseen(service, known.head, made.event, id, context));
         decision = made;
       } catch (error) {
         if (!(error instanceof Rejected)) throw error;

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
-import { ValidateBy } from 'class-validator';
+import { ValidateBy, validateSync } from 'class-validator';
 import { parseTime } from '../http/times.js';
 
 /** Contract 0.3, 15. */
@@ -10,6 +10,8 @@ export const MOST_BYTES = 1024;
 const FIELDS = Symbol('fields of a body');
 
 interface Field {
+  /** Whether the field may hold this; undefined when it is missing. */
+  readonly accepts: (value: unknown) => boolean;
   readonly isId?: boolean;
   /** Class of the body, or of each body in the list, that is the field's value. */
   readonly inner?: () => new () => object;
@@ -19,7 +21,20 @@ interface Field {
 export const fieldsOf = (prototype: object): ReadonlyMap<string, Field> =>
   (Reflect.getMetadata(FIELDS, prototype) as ReadonlyMap<string, Field> | undefined) ?? new Map<string, Field>();
 
-interface Kind extends Field {
+/**
+ * What is wrong with the fields of a body, as class-validator says it; undefined when nothing is. It is asked only then:
+ * that all is well costs a tenth this way.
+ */
+export function wrongIn(body: object): string | undefined {
+  const fields = fieldsOf(Object.getPrototypeOf(body) as object);
+  let isGood = true;
+  for (const [name, { accepts }] of fields) isGood &&= accepts(Reflect.get(body, name));
+  if (isGood) return undefined;
+  const [error] = validateSync(body, { stopAtFirstError: true });
+  return Object.values(error?.constraints ?? {}).join(', ');
+}
+
+interface Kind extends Omit<Field, 'accepts'> {
   readonly name: string;
   /** Completes the sentence `<field> must be …`. */
   readonly must: string;
@@ -36,15 +51,16 @@ function field(
   { name, must, isValid, api, isId, inner }: Kind,
   { meaning, required = false }: Meaning,
 ): PropertyDecorator {
+  const accepts = (value: unknown): boolean => (value === undefined ? !required : isValid(value));
   return applyDecorators(
     (prototype: object, property: string | symbol) => {
-      const known = new Map([...fieldsOf(prototype), [String(property), { isId, inner }] as const]);
+      const known = new Map([...fieldsOf(prototype), [String(property), { accepts, isId, inner }] as const]);
       Reflect.defineMetadata(FIELDS, known, prototype);
     },
     ValidateBy({
       name,
       validator: {
-        validate: (value: unknown) => (value === undefined ? !required : isValid(value)),
+        validate: accepts,
         defaultMessage: (about) =>
           `${about?.property} ${required && about?.value === undefined ? `is missing: it must be ${must}` : `must be ${must}`}`,
       },

@@ -14,7 +14,7 @@ import {
 import { evolve } from './evolve.js';
 import { unstarted } from './service.js';
 import type { Service } from './service.js';
-import { maxServiceBytes, refuseTooLarge, sizeOf } from './size.js';
+import { maxServiceBytes, refuseTooLarge, sizeOf, staysSmall } from './size.js';
 
 const half = 'x'.repeat(maxServiceBytes / 2);
 const most = 'x'.repeat(maxServiceBytes - 10_000);
@@ -115,4 +115,22 @@ describe('the size that a service carries', () => {
       }
     }
   });
+});
+
+describe('a service that stays small', () => {
+  const mostBytes = 3 * 1024 * 1024;
+
+  it('is one that the largest event cannot make too large', () => {
+    const events = [serviceStarted(), extensionReplaced('a', 'x'.repeat(100_000))];
+    expect(staysSmall(fold(events), mostBytes)).toBe(true);
+    const larger = fold([...events, extensionReplaced('b', 'x'.repeat(mostBytes))]);
+    expect(() => refuseTooLarge(larger)).not.toThrow();
+  });
+
+  it('is not one that such an event could make too large', () => {
+    const service = fold([serviceStarted(), extensionReplaced('a', 'x'.repeat(mostBytes))]);
+    expect(staysSmall(service, mostBytes)).toBe(false);
+  });
+
+  it('is one that has not begun', () => expect(staysSmall(unstarted, mostBytes)).toBe(true));
 });

@@ -22,6 +22,10 @@ export function measured<S extends LiveService>(service: S, data: object): S {
   return { ...service, bytes: bytes <= maxServiceBytes ? bytes : sizeOf(service) };
 }
 
+/** Whether no event of at most so many bytes can make the service too large: then nothing needs to be foreseen. */
+export const staysSmall = (service: Service, eventBytes: number): boolean =>
+  !('bytes' in service) || service.bytes + copiesKept * eventBytes + addedPerEvent <= maxServiceBytes;
+
 /** To be asked before an event is recorded, of the service as it would be after it. Throws `Rejected`. */
 export function refuseTooLarge(service: Service): void {
   if (!('bytes' in service) || service.bytes <= maxServiceBytes) return;
