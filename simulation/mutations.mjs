@@ -262,8 +262,8 @@ export const mutations = [
   /* the projector */
   without('checkpoint after store', {
     file: projection,
-    from: 'await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);\n        if (batch.isStale()) return this.watch.batchLeft(batch.partition);\n        await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);',
-    to: 'await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);\n        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);',
+    from: 'await inStreamOrder(batch, this.limits.streamsAtOnce, deliver, (stream) => this.save(stream, assignment));\n        if (batch.isStale()) return this.watch.batchLeft(batch.partition);\n        await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);',
+    to: 'await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);\n        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver, (stream) => this.save(stream, assignment));',
   }),
   without(
     'a row knows what it has seen',
@@ -276,8 +276,13 @@ export const mutations = [
   ),
   without('published before it is saved', {
     file: projection,
-    from: 'if (published) await this.options.publicEvents?.publish(published);\n    await this.options.readModel.save(row, lists);',
+    from: 'if (published) await this.options.publicEvents?.publish(published);',
     to: 'await this.options.readModel.save(row, lists);\n    if (published) await this.options.publicEvents?.publish(published);',
+  }),
+  without('what came and went in one save is removed', {
+    file: 'libs/read-model/src/list-entries.ts',
+    from: 'remove: [...without(first.remove, [...insert, ...remove]), ...remove],',
+    to: 'remove: without(first.remove, [...insert, ...remove]),',
   }),
   without('timestamp from position', {
     file: store,

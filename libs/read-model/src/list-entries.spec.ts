@@ -1,5 +1,6 @@
 import type { ActiveService, CompletedService, Service } from '#domain';
-import { comparePlaces, listChanges, listEntries } from './list-entries.js';
+import type { ListEntry } from './read-model.js';
+import { bothChanges, comparePlaces, listChanges, listEntries } from './list-entries.js';
 
 const active: ActiveService = {
   status: 'active',
@@ -125,5 +126,36 @@ describe('the order of places', () => {
       { started: -1, recordedAt: 3, service_id: 'z' },
     ];
     expect(places.toSorted(comparePlaces)).toEqual(places.toReversed());
+  });
+});
+
+describe('the list changes of two records together', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((customer_id) => listEntries({ ...active, customer_id }, '1')[0]!) as [
+    ListEntry,
+    ListEntry,
+    ListEntry,
+  ];
+  const over = (...entries: readonly (readonly ListEntry[])[]) =>
+    entries
+      .slice(1)
+      .map((after, number) => listChanges(entries[number]!, after))
+      .reduce(bothChanges);
+
+  it('are those of the one that changes anything', () => {
+    expect(over([], [a], [a])).toEqual({ insert: [a], remove: [] });
+    expect(over([a], [a], [b])).toEqual({ insert: [b], remove: [a] });
+  });
+
+  it('remove what was there only in between, and what was there before', () =>
+    expect(over([a], [b], [c])).toEqual({ insert: [c], remove: [a, b] }));
+
+  it('insert again what came back to where it was', () =>
+    expect(over([a], [b], [a])).toEqual({ insert: [a], remove: [b] }));
+
+  it('remove what came and went', () => expect(over([], [a], [])).toEqual({ insert: [], remove: [a] }));
+
+  it('insert the last of several types', () => {
+    const typed = (service_type: string) => ({ ...a, service_type });
+    expect(over([a], [typed('one')], [typed('two')])).toEqual({ insert: [typed('two')], remove: [] });
   });
 });

@@ -38,8 +38,7 @@ export function listEntries(service: Service, tenant: string): readonly ListEntr
 
 /**
  * What one record does to the lists: from the entries before it to those after it. An entry that only changes its type
- * is rewritten in place. Never over several records at once: one that came back to where it was would not be inserted
- * again, and another projector's step in between may have removed it.
+ * is rewritten in place. For several records see {@link bothChanges}.
  */
 export function listChanges(before: readonly ListEntry[], after: readonly ListEntry[]): ListChanges {
   const same = (entries: readonly ListEntry[], entry: ListEntry) => entries.find((other) => isSameEntry(other, entry));
@@ -49,6 +48,21 @@ export function listChanges(before: readonly ListEntry[], after: readonly ListEn
       return !stays || stays.service_type !== entry.service_type;
     }),
     remove: before.filter((entry) => !same(after, entry)),
+  };
+}
+
+/**
+ * What two records do to the lists, one after the other, in one save. Not simply from the entries before to those after:
+ * what came back to where it was is inserted again, and what was there only in between is removed, because another
+ * projector may have saved the step in between.
+ */
+export function bothChanges(first: ListChanges, second: ListChanges): ListChanges {
+  const without = (entries: readonly ListEntry[], others: readonly ListEntry[]): readonly ListEntry[] =>
+    entries.filter((entry) => !others.some((other) => isSameEntry(entry, other)));
+  const { insert, remove } = second;
+  return {
+    insert: [...without(first.insert, [...remove, ...insert]), ...insert],
+    remove: [...without(first.remove, [...insert, ...remove]), ...remove],
   };
 }
 

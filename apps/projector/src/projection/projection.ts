@@ -22,6 +22,7 @@ import {
   type PublicEvent,
 } from '#event-log';
 import {
+  bothChanges,
   listChanges,
   listEntries,
   type ListChanges,
@@ -76,10 +77,19 @@ export class StoreWentBack extends Error {
 interface Assignment {
   readonly partition: number;
   readonly rows: LRUCache<string, StreamRow>;
+  /** Rows of the batch in hand that the store does not have yet, by stream. */
+  readonly unsaved: Map<string, Unsaved>;
   /** `next` of the checkpoint that the store acknowledged last. */
   saved: number;
   /** When the store last showed that checkpoint, ms of the clock; -Infinity when it must be asked again. */
   shownAt: number;
+}
+
+/** A row, and the records since the one that the store has. */
+interface Unsaved {
+  readonly row: StreamRow;
+  readonly lists: ListChanges;
+  readonly records: RecordedEvent[];
 }
 
 /** What a handler must know of a record beside itself. */
@@ -129,6 +139,7 @@ export class Projection {
     this.assignments.set(partition, {
       partition,
       rows: new LRUCache({ maxSize: this.limits.rowBytes, sizeCalculation: sizeOf }),
+      unsaved: new Map(),
       saved: next,
       shownAt: this.options.clock.now(),
     });
@@ -155,7 +166,7 @@ export class Projection {
 
     for (let pauseMs = this.limits.firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, this.limits.longestPauseMs)) {
       try {
-        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver);
+        await inStreamOrder(batch, this.limits.streamsAtOnce, deliver, (stream) => this.save(stream, assignment));
         if (batch.isStale()) return this.watch.batchLeft(batch.partition);
         await this.moveCheckpoint(assignment, next, batch.epochs.at(-1)!);
         break;
@@ -166,6 +177,7 @@ export class Projection {
         }
         this.watch.waiting(batch.partition, error);
         assignment.rows.clear();
+        assignment.unsaved.clear();
         assignment.shownAt = -Infinity;
         await this.pause(pauseMs);
         if (this.closing) throw error;
@@ -176,9 +188,9 @@ export class Projection {
   }
 
   /**
-   * One record of a stream, after all before it. The valid event is published first and the row saved after: a crash in
-   * between repeats both, and a record that the row already holds was published before the row was saved, so it needs
-   * nothing more.
+   * One record of a stream, after all before it. The valid event is published first, and the row saved when the last
+   * record of the stream in this batch was: a crash in between repeats both, and a record that the row already holds was
+   * published before the row was saved, so it needs nothing more.
    */
   async project(record: RecordedEvent, { epoch, assignment }: Delivery): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
@@ -192,6 +204,7 @@ export class Projection {
       const folded = judgement.valid ? fold(record, row, this.isPublic) : { reason: impossible(record, head, epoch) };
       if ('row' in folded) return this.keep(record, folded, assignment);
 
+      await this.save(streamKey(record), assignment);
       assignment.rows.delete(streamKey(record)); // what was believed until now may be why
       if (attempt >= this.limits.attempts) return this.park(record, head, folded.reason, assignment);
     }
@@ -224,9 +237,9 @@ export class Projection {
     }
   }
 
-  private async load(record: RecordedEvent, { rows }: Assignment): Promise<StreamRow | undefined> {
+  private async load(record: RecordedEvent, { rows, unsaved }: Assignment): Promise<StreamRow | undefined> {
     const key = streamKey(record);
-    const known = rows.get(key);
+    const known = unsaved.get(key)?.row ?? rows.get(key);
     if (known) return known;
     const { tenant, stream } = record;
     const row = await this.options.readModel.find({ tenant, stream });
@@ -234,11 +247,22 @@ export class Projection {
     return row;
   }
 
-  private async keep(record: RecordedEvent, { row, lists, published }: Folded, { rows }: Assignment): Promise<void> {
+  private async keep(record: RecordedEvent, { row, lists, published }: Folded, { unsaved }: Assignment): Promise<void> {
     if (published) await this.options.publicEvents?.publish(published);
-    await this.options.readModel.save(row, lists);
-    rows.set(streamKey(record), row);
-    this.watch.projected(record);
+    const key = streamKey(record);
+    const { lists: before, records = [] } = unsaved.get(key) ?? {};
+    records.push(record);
+    unsaved.set(key, { row, lists: before ? bothChanges(before, lists) : lists, records });
+  }
+
+  /** One save for all records of the stream that this batch has brought so far. */
+  private async save(stream: string, { rows, unsaved }: Assignment): Promise<void> {
+    const folded = unsaved.get(stream);
+    if (!folded) return;
+    await this.options.readModel.save(folded.row, folded.lists);
+    unsaved.delete(stream);
+    rows.set(stream, folded.row);
+    for (const record of folded.records) this.watch.projected(record);
   }
 
   /** The dead letter first: a crash in between repeats it, and never leaves a parked stream without its first record. */
