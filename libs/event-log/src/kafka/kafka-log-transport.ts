@@ -256,7 +256,8 @@ async function nameLog(
       return record.logId;
     }
     throw new RefusedStart(
-      `topic ${topic}, partition ${partition}: record 0 does not name a log, so this topic was not created by this program`,
+      `topic ${topic}, partition ${partition}: record 0 does not name a log, so this topic was not created by this program, ` +
+        'or made anew while programs wrote to it: choose another topic prefix, or restore the topic from a copy',
     );
   });
 }
