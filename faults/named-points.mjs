@@ -212,7 +212,7 @@ async function look() {
 
 if (FAULTS_POINT_FILE !== undefined) {
   if (isMainThread) await check();
-  setInterval(look, LOOK_MS);
+  setInterval(() => void look(), LOOK_MS);
 }
 
 async function check() {
