@@ -52,16 +52,21 @@ class Site {
     await this.programs[number].ready();
   }
 
+  /** Known to the api that started it. */
+  async started(api: Program, partition?: number): Promise<string> {
+    for (;;) {
+      const { body } = await call(api, 'POST', 'services/start', { contact_key: 'ada' });
+      const id = body.service_id;
+      if (partition === undefined || id.startsWith(`${partition}-`)) return id;
+    }
+  }
+
   /** Known to both apis. */
   async service(partition?: number): Promise<string> {
     const [one, two] = this.apis as [Program, Program];
-    for (;;) {
-      const { body } = await call(one, 'POST', 'services/start', { contact_key: 'ada' });
-      const id = body.service_id;
-      if (partition !== undefined && !id.startsWith(`${partition}-`)) continue;
-      expect((await call(two, 'PUT', `services/${id}/extensions/Notes`, { n: 1 })).status).toBe(200);
-      return id;
-    }
+    const id = await this.started(one, partition);
+    expect((await call(two, 'PUT', `services/${id}/extensions/Notes`, { n: 1 })).status).toBe(200);
+    return id;
   }
 
   async append(stream: string, record: Pick<NewRecord, 'type' | 'value'> & Partial<NewRecord>): Promise<void> {
@@ -203,7 +208,7 @@ describeOn('distributed', 'a record that a newer program has written', () => {
       const elsewhere = await site.service(1);
       for (const api of [one, two]) expect((await call(api, 'GET', `services/${elsewhere}`)).status).toBe(200);
       // It is recorded, and shown once the partition goes on.
-      const waiting = await site.service(0);
+      const waiting = await site.started(two, 0);
       expect((await call(two, 'GET', `services/${waiting}`)).status).toBe(503);
       expect(await metric(site.projector, 'cs_parked_streams_total')).toBe(0);
 
