@@ -30,6 +30,10 @@ export interface SimulatedLogParts {
   readonly isControl?: boolean;
 }
 
+/** Records that a tail reads again when it rejoins: mostly some, seldom any number. A long log would never be read else. */
+const mostReadAgain = 30;
+const fromAnywhere = 0.1;
+
 /** The brokers: partitions of records, each with the time of its broker; groups whose members share the partitions. */
 export class SimulatedLog {
   readonly partitions: readonly Stored[][];
@@ -368,7 +372,8 @@ export class SimulatedTransport extends LogTransport {
       fetching = true;
       scheduler.after(scheduler.world, network.hop(), () => {
         if (random.chance(faults.rates.rejoin)) {
-          next = random.below(next + 1);
+          const back = random.chance(fromAnywhere) ? next : Math.min(next, mostReadAgain);
+          next -= random.below(back + 1);
           faults.happened('tail rejoins and reads again');
           trace(() => `${this.owner.name} tail rejoins ${this.log.letter}${partition} at ${next}`);
         } else if (random.chance(faults.rates.hole)) {

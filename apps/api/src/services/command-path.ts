@@ -148,10 +148,10 @@ export class CommandPath {
     for (let attempt = 0; attempt < attempts;) {
       const known = await streams.load(id, partition, 'service');
       const service = isExpired ? living(known, log.now()) : serviceIn(known);
-      const kept = idempotency && keptAnswer(service, idempotency, log.now());
-      if (kept) return answeredFrom(known, kept);
       let decision;
       try {
+        const kept = idempotency && keptAnswer(service, idempotency, log.now());
+        if (kept) return answeredFrom(known, kept);
         const made = decide(command, service, idempotency !== undefined);
         if (made.event && !staysSmall(service, longestValue))
           refuseTooLarge(this.foreseen(service, known.head, made.event, id, context));

@@ -144,14 +144,14 @@ class Step {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const own = await this.load(id, 'service');
       const said = this.saidIn(own);
-      if (said?.created) return { service_id: start.service_id, created: true };
-      if (!said && refusal) {
-        if (barrierPassed) throw refusal;
+      if (said instanceof Rejected || (!said && refusal)) {
+        if (barrierPassed) throw said ?? refusal!;
         // An attempt in another process may have decided a moment ago.
         await this.parts.log.barrier(this.parts.commands.partition(id));
         barrierPassed = true;
         continue;
       }
+      if (said?.created) return { service_id: start.service_id, created: true };
       const isDecided = said !== undefined && said.service_id !== ended;
       const chosen = isDecided
         ? { service_id: said.service_id!, created: false }
@@ -169,10 +169,15 @@ class Step {
     );
   }
 
-  /** With a key: what the stream of the service that would be created tells this request. */
-  private saidIn(own: KnownStream): Answer | undefined {
+  /** With a key: what the stream of the service that would be created tells this request, a refusal perhaps. */
+  private saidIn(own: KnownStream): Answer | Rejected | undefined {
     const digest = this.digestOf('service');
-    return digest && keptAnswer(serviceIn(own), digest, this.parts.log.now());
+    try {
+      return digest && keptAnswer(serviceIn(own), digest, this.parts.log.now());
+    } catch (error) {
+      if (error instanceof Rejected) return error;
+      throw error;
+    }
   }
 
   /** A service to use, with a key only once it is recorded. Undefined when others were faster: then look again. */
@@ -180,6 +185,7 @@ class Step {
     const { service_id } = service.start;
     const id = this.streamOf(service_id);
     const found = (await this.find(service))?.service_id;
+    if (found !== undefined && !(await this.matchesNow(found, service))) return undefined;
     if (found === service_id && !isAgain) return { service_id, created: false };
     if (serviceIn(own).status !== 'unstarted') {
       // An id that the caller brought (contract 0.3, 33), and that is somebody else's service.
@@ -238,13 +244,13 @@ class Step {
       for (let attempt = 0; attempt < attempts; attempt++) {
         const { claim, head } = await this.loadClaim(id);
         if (claim.status === 'claimed') {
-          const { service } = await this.finish(claim);
+          await this.finish(claim);
           if (claim.service_id === service_id && (claim.place ?? 1) >= place) return undefined;
-          if (matchesComposite(service, comparedIn(wanted))) return { service_id: claim.service_id, created: false };
+          if (await this.matchesNow(claim.service_id, wanted)) return { service_id: claim.service_id, created: false };
         }
         const event = claimOf(start, this.lifetimeOfNew(wanted), place, mine);
         if (!(await this.append({ id, kind: 'claim', event, head }))) continue;
-        const { isStartedHere } = await this.finish(event.data);
+        const isStartedHere = await this.finish(event.data);
         return !mine && (isStartedHere || isServerMade(service_id)) ? { service_id, created: true } : undefined;
       }
       throw new Unavailable(
@@ -255,8 +261,16 @@ class Step {
     });
   }
 
+  /** Whether it is compared equal while this call is under way, and not only by what was known before. */
+  private async matchesNow(service_id: string, wanted: ServicePart): Promise<boolean> {
+    const id = this.streamOf(service_id);
+    await this.parts.log.barrier(this.parts.commands.partition(id));
+    const service = living(await this.load(id, 'service'), this.parts.log.now());
+    return matchesComposite(service, comparedIn(wanted));
+  }
+
   /** Writes the first record of a claimed service, unless its place is taken: then the claim is done, or over. */
-  private async finish(claim: ServiceClaimed['data']) {
+  private async finish(claim: ServiceClaimed['data']): Promise<boolean> {
     const { service_id, start: data, lifetime, place = 1, idempotency } = claim;
     const id = this.streamOf(service_id);
     // Whoever claimed it may have known more.
@@ -267,7 +281,9 @@ class Step {
     const isStartedHere =
       head.version === place - 1 &&
       (await this.append({ id, kind: 'service', event, head, lifetime, ...(idempotency && { idempotency }) }));
-    return { service: living(await this.load(id, 'service'), this.parts.log.now()), isStartedHere };
+    // Whoever was faster: the answer stands behind it.
+    await this.load(id, 'service');
+    return isStartedHere;
   }
 
   private lifetimeOfNew({ lifetime, lifetimeOfNew }: ServicePart): Lifetime {
