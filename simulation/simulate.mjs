@@ -3,7 +3,7 @@
  * Plays schedules of the real command path, tail, writer, judge, query path and projector over a simulated log and
  * store, and checks what was answered against the log. See simulation/README.md.
  *
- *   npm run simulate -- --schedules 2000 --commands 40 --mutations
+ *   npm run simulate -- --schedules 2000 --mutations
  *   npm run simulate -- --seed 17 --schedules 1 --trace      plays one schedule again and shows all that happened in it
  *   npm run simulate -- --seed 17 --shrink                   finds a smaller schedule that breaks the same rule
  */
@@ -17,9 +17,9 @@ import { mutations } from './mutations.mjs';
 
 const { values } = parseArgs({
   options: {
-    schedules: { type: 'string', default: '2000' },
+    schedules: { type: 'string', default: '500' },
     seed: { type: 'string', default: '1' },
-    commands: { type: 'string', default: '40' },
+    commands: { type: 'string', default: '200' },
     partitions: { type: 'string', default: '3' },
     mutations: { type: 'boolean', default: false },
     /** Show everything that happened in the failing schedule, or in the first one. */
@@ -33,7 +33,7 @@ const { values } = parseArgs({
     /** Of the mutations only those whose rule has this text. */
     only: { type: 'string' },
     /** Schedules within which a mutation must be found. */
-    within: { type: 'string', default: '3000' },
+    within: { type: 'string', default: '1500' },
     workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
   },
 });
