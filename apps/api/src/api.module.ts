@@ -1,5 +1,5 @@
 import { Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
-import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import { APP_GUARD } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
 import { OperationsModule, Readiness, type Logger } from '#operations';
 import { ApiOptions } from './api.options.js';
@@ -10,7 +10,7 @@ import { BusinessAttributeController } from './metadata/business-attribute.contr
 import { MetadataCalls } from './metadata/metadata-calls.js';
 import { MetadataController } from './metadata/metadata.controller.js';
 import { ProfileSchemaController } from './metadata/profile-schema.controller.js';
-import { ModeGuard, ModeInterceptor } from './server-mode/mode.guard.js';
+import { ModeGuard } from './server-mode/mode.guard.js';
 import { RequestCounts } from './server-mode/request-counts.js';
 import { ServerController } from './server-mode/server.controller.js';
 import { CompositeController } from './services/composite.controller.js';
@@ -52,7 +52,6 @@ export class ApiModule implements OnApplicationShutdown {
         { provide: LOGGER, useValue: logger },
         { provide: RequestCounts, useValue: counts },
         { provide: APP_GUARD, useClass: ModeGuard },
-        { provide: APP_INTERCEPTOR, useClass: ModeInterceptor },
         Instruments,
         Engine,
         ServiceCalls,

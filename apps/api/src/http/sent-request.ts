@@ -53,6 +53,8 @@ export class SentRequest {
   private readonly url: string;
   /** Given by the guard, before any handler. */
   admitted: Admitted | undefined;
+  /** Given by the guard to queries: throws when what was admitted may not be answered any more. */
+  beforeAnswer: (() => void) | undefined;
   private seen: SeenPositions = { services: nothingSeen };
 
   constructor(

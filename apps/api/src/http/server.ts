@@ -1,5 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
@@ -98,6 +99,7 @@ export function createServer(options: ServerOptions): {
     reply.header('Content-Type', JSON_TYPE);
     done(null, payload);
   });
+  server.addHook('onSend', (request, _reply, payload, done) => lookAgain(request, payload, done));
   closeWhatIsAnswered(server);
   server.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
@@ -112,6 +114,21 @@ export function createServer(options: ServerOptions): {
     done();
   });
   return { adapter, errors, routes };
+}
+
+/** Just before a query is answered, be it by an error: a stream that is not sent must end, too. */
+function lookAgain({ sent }: FastifyRequest, payload: unknown, done: (error: Error | null, payload?: unknown) => void) {
+  const look = sent?.beforeAnswer;
+  if (!sent || !look) return done(null, payload);
+  // Only once: the refusal is an answer as well.
+  sent.beforeAnswer = undefined;
+  try {
+    look();
+    done(null, payload);
+  } catch (error) {
+    if (payload instanceof Readable) payload.destroy();
+    done(error as Error);
+  }
 }
 
 /** Not of the contract: they have no prefix. */

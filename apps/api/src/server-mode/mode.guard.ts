@@ -1,16 +1,7 @@
-import {
-  applyDecorators,
-  Injectable,
-  SetMetadata,
-  type CallHandler,
-  type CanActivate,
-  type ExecutionContext,
-  type NestInterceptor,
-} from '@nestjs/common';
+import { applyDecorators, Injectable, SetMetadata, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { ApiExtension } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { tap, type Observable } from 'rxjs';
 import { Engine } from '../engine/engine.js';
 import type { Requirement } from '../services/admission.js';
 import type { CallKind } from './gate.js';
@@ -65,7 +56,10 @@ export class ModeGuard implements CanActivate {
     await control.catchUpWith(sent.seenControl);
     // The paths of services wait for it themselves.
     if (requirement !== 'production') await streams.catchUpWith(sent.seenServices);
-    sent.admitted = gate.admit(requirement, sent.method);
+    const admitted = gate.admit(requirement, sent.method);
+    sent.admitted = admitted;
+    // What a command answers is true for ever; a query may have taken its time.
+    if (request.method === 'GET') sent.beforeAnswer = () => this.engine.running().gate.readmit(admitted);
     if (kind) {
       // Nothing is awaited since the admission: a switch that begins now waits for this call.
       const leave = gate.enter(kind);
@@ -75,19 +69,5 @@ export class ModeGuard implements CanActivate {
       else raw.once('finish', leave).once('close', leave);
     }
     return true;
-  }
-}
-
-/** Looks at the gate again just before a query is answered, be it by an error; what a command answers is true for ever. */
-@Injectable()
-export class ModeInterceptor implements NestInterceptor {
-  constructor(private readonly engine: Engine) {}
-
-  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const { method, sent } = context.switchToHttp().getRequest<FastifyRequest>();
-    const admitted = sent?.admitted;
-    if (method !== 'GET' || !admitted) return next.handle();
-    const lookAgain = (): void => this.engine.running().gate.readmit(admitted);
-    return next.handle().pipe(tap({ next: lookAgain, error: lookAgain }));
   }
 }

@@ -1,6 +1,8 @@
+import { jest } from '@jest/globals';
 import type { LightMyRequestResponse } from 'fastify';
 import { ApiOptions } from '../api.options.js';
 import { Engine } from '../engine/engine.js';
+import { switching } from '../services/command-path.js';
 import { RunningApi } from '../testing/running-api.js';
 import { routes } from '../testing/routes-by-mode.js';
 
@@ -57,6 +59,7 @@ it('every route of the program is in the table, and no other', () => {
 });
 
 describe.each(['production', 'maintenance'] as const)('in %s', (mode) => {
+  const queries = asked.filter(({ method, requirement }) => method === 'GET' && [mode, 'both'].includes(requirement));
   const other = mode === 'production' ? 'maintenance' : 'production';
   beforeAll(async () => expect((await switchTo(mode)).statusCode).toBe(200));
 
@@ -71,6 +74,20 @@ describe.each(['production', 'maintenance'] as const)('in %s', (mode) => {
     );
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
     expect(answer.headers['x-cs-outcome']).toBe(method === 'GET' ? undefined : 'not-applied');
+  });
+
+  it.each(queries)('GET $pattern is not answered when the gate has closed meanwhile', async ({ path }) => {
+    const { gate } = running.api.app.get(Engine).running();
+    const closed = jest.spyOn(gate, 'readmit').mockImplementation(() => {
+      throw switching();
+    });
+    try {
+      const answer = await running.request('GET', path);
+      expect(answer.statusCode).toBe(503);
+      expect(exceptionOf(answer)).toBe('SwitchingException');
+    } finally {
+      closed.mockRestore();
+    }
   });
 
   it('the same mode again is answered at once, without a record', async () => {

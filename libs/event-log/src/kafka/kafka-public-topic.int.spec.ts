@@ -144,6 +144,20 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
     CASE_TIMEOUT_MS,
   );
 
+  it.each(['requests', 'answers'] as const)(
+    'does not wait for ever on a connection that has died without a word, and loses its %s',
+    async (direction) => {
+      const between = await proxy();
+      const topic = await publicTopic(between.address);
+      await topic.publish(event(1));
+      between.halfOpen(direction);
+      await Promise.all([topic.publish(event(2)), topic.publish(event(3))]);
+      const ids = (await read(topicNames(prefix).events, 3)).map(({ headers }) => String(headers!['ce_id']));
+      expect([...new Set(ids)]).toEqual(['id-1-1', 'id-1-2', 'id-1-3']);
+    },
+    CASE_TIMEOUT_MS,
+  );
+
   it(
     'says that it was closed to whoever still waits',
     async () => {

@@ -2,7 +2,6 @@ import type { RecordedEvent } from '#events';
 import type { Message } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Foreign } from '../log-record.js';
-import { PassingFailure } from '../log-transport.js';
 import type { PublicEvent } from '../public-event.js';
 import { IdempotentProducer } from './idempotent-producer.js';
 import { createKafka, type KafkaOptions } from './kafka-client.js';
@@ -90,7 +89,8 @@ class PersistentSender {
       return batch.filter(({ message }) => !stored.has(message.partition));
     } catch (error) {
       this.onTrouble(error);
-      if (!(error instanceof PassingFailure)) await this.producer.renew().catch(this.onTrouble);
+      // Also what may pass: kafkajs asks on a connection that has died without a word as long as nobody throws it away.
+      await this.producer.renew().catch(this.onTrouble);
       return batch;
     }
   }
