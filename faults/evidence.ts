@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DatabaseSync } from '@photostructure/sqlite';
 import cassandra from 'cassandra-driver';
 import { Kafka, logLevel, type KafkaMessage } from 'kafkajs';
@@ -15,7 +16,10 @@ import { readPublicEvents } from '../apps/projector/src/public-feed.js';
 import type { Letter } from './judged.js';
 
 const ROWS_AT_ONCE = 32;
-const PROJECTED_WITHIN_MS = 60_000;
+/** A connection that has died without a word is given up after half a minute. */
+const PROJECTED_WITHIN_MS = 120_000;
+const OPENED_WITHIN_MS = 30_000;
+const OPEN_PAUSE_MS = 500;
 
 /** What is in the logs and in all that is made of them. */
 export interface Stored {
@@ -192,7 +196,20 @@ async function follow(
   }
 }
 
-function openLog(place: Place, log: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
+/** A broker that was killed a moment ago may not know its groups yet. */
+async function openLog(place: Place, name: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
+  const deadline = performance.now() + OPENED_WITHIN_MS;
+  for (;;) {
+    try {
+      return await openLogOnce(place, name);
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await sleep(OPEN_PAUSE_MS);
+    }
+  }
+}
+
+function openLogOnce(place: Place, log: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
   const { topicPrefix, partitions, directory, env } = place;
   if (place.engine === 'embedded')
     return EmbeddedLogReader.open({ directory: log === 'services' ? directory : path.join(directory, log) });

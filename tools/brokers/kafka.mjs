@@ -96,7 +96,8 @@ export async function prepare({ java, jars, home, ports, options: { kafkaProxyPo
   ];
   if (!existsSync(path.join(home, 'log', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url');
-    const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', file];
+    // One word, since an id may begin with a dash.
+    const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', file];
     await promisify(execFile)(java, ['-Xmx128m', ...common, ...format]);
   }
   return [...JVM_OPTIONS, ...common, 'kafka.Kafka', file];
