@@ -19,7 +19,8 @@ async function limitFiles(server: Server, bytes: number | typeof UNLIMITED): Pro
   if (server.pid !== undefined) await run('prlimit', ['--pid', String(server.pid), `--fsize=${bytes}:`]);
 }
 
-const TOLD_WITHIN_MS = 10_000;
+/** From the start of a process, on a machine that has a lot else to do. */
+const TOLD_WITHIN_MS = 60_000;
 const POLL_MS = 20;
 const KILLED_MEANWHILE = 0.3;
 const FULL_AT_START = 0.3;

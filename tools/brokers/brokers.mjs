@@ -50,7 +50,7 @@ export class BrokerProblem extends Error {}
 const HOST = '127.0.0.1';
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const REQUIRED_JAVA = 17;
-const READY_WITHIN_MS = 90_000;
+const READY_WITHIN_MS = 180_000;
 const PORT_CLOSED_WITHIN_MS = 5_000;
 const STOPPED_WITHIN_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
