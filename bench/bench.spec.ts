@@ -1,7 +1,6 @@
 import { evolve, unstarted, type Service } from '#domain';
-import { open } from '#events';
+import { advance, open, unwritten } from '#events';
 import { judge } from '#event-log';
-import { advance, unwritten } from '#events';
 import { CALLS, conversation, type Call } from './conversation.js';
 import { goals } from './goals.js';
 import { History } from './history.js';

@@ -1,11 +1,10 @@
 import cassandra from 'cassandra-driver';
 import { evolve, unstarted, type Service } from '#domain';
 import { open, streamKey, type NewRecord } from '#events';
-import { leave } from '../apps/api/test/processes.js';
+import { leave, Program } from '../apps/api/test/processes.js';
 import type { Brokers } from './brokers.js';
 import { fill, History } from './history.js';
 import { newBenchPlace, PARTITIONS, untilProjected } from './system.js';
-import { Program } from '../apps/api/test/processes.js';
 
 export interface ProjectorOptions {
   readonly brokers: Brokers | undefined;

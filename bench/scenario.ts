@@ -1,8 +1,9 @@
+import { openReadModel } from '../apps/api/test/stores.js';
 import { Brokers, type CommitLog } from './brokers.js';
 import type { Percentiles } from './latencies.js';
 import { closedLoop, openLoop, type Loaded } from './load.js';
 import { CpuMeter, residentMib } from './processes.js';
-import { openReadModel, System } from './system.js';
+import { System } from './system.js';
 import { Visibility } from './visibility.js';
 
 export interface ScenarioOptions {

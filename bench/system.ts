@@ -1,11 +1,6 @@
-import { leave, newPlace, Program, type Place } from '../apps/api/test/processes.js';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogReader } from '#event-log';
-import { EmbeddedLogReader } from '#event-log/embedded';
-import { KafkaLogTransport } from '#event-log/kafka';
-import type { ReadModel } from '#read-model';
-import { CassandraReadModel } from '#read-model/cassandra';
-import { EmbeddedReadModel } from '#read-model/embedded';
+import { leave, newPlace, Program, type Place } from '../apps/api/test/processes.js';
+import { openLog, openReadModel } from '../apps/api/test/stores.js';
 import type { Brokers } from './brokers.js';
 import type { Target } from './load.js';
 
@@ -21,7 +16,6 @@ export function newBenchPlace(brokers: Brokers | undefined, env: Readonly<Record
     topicPrefix,
     partitions: PARTITIONS,
     env: {
-      HOME: process.env['HOME'] ?? directory,
       NODE_ENV: 'production',
       CS_ENGINE: engine,
       CS_DATA_DIR: directory,
@@ -35,48 +29,28 @@ export function newBenchPlace(brokers: Brokers | undefined, env: Readonly<Record
   };
 }
 
-/** The rows of a place, read past its programs. */
-export function openReadModel({ engine, directory, env }: Place): Promise<ReadModel> {
-  if (engine === 'embedded') return EmbeddedReadModel.open({ directory, readOnly: true });
-  return CassandraReadModel.connect({
-    contactPoints: [env['CS_CASSANDRA_CONTACT_POINTS']!],
-    localDataCenter: 'datacenter1',
-    keyspace: env['CS_CASSANDRA_KEYSPACE']!,
-    replicationFactor: 1,
-    acceptPeriodicCommitLog: true,
-  });
-}
-
 const LOOK_EVERY_MS = 20;
 
 /**
  * Resolves when so many records are projected, all that are in the log by default; with the moment at which that was
  * seen, ms of `performance.now()`. Throws when the program ends meanwhile.
  */
-export async function untilProjected(
-  place: Place,
-  records: number | undefined,
-  { child, output }: Program,
-): Promise<number> {
+export async function untilProjected(place: Place, records: number | undefined, program: Program): Promise<number> {
   const readModel = await openReadModel(place);
-  const log = records === undefined ? await openReader(place) : undefined;
+  const log = records === undefined ? await openLog(place, 'services') : undefined;
   try {
     const ends = log && (await log.ends());
     const wanted = records ?? ends!.reduce((sum, end) => sum + end, 0);
     for (;;) {
       const checkpoints = await readModel.checkpoints();
       if (checkpoints.reduce((sum, { next }) => sum + next, 0) >= wanted) return performance.now();
-      if (child.exitCode !== null) throw new Error(`the projector ended with ${child.exitCode}: ${output}`);
+      const { exitCode } = program.child;
+      if (exitCode !== null) throw new Error(`the projector ended with ${exitCode}: ${program.output}`);
       await sleep(LOOK_EVERY_MS);
     }
   } finally {
     await Promise.all([readModel.close(), log?.close()]);
   }
-}
-
-function openReader({ engine, directory, topicPrefix, partitions, env }: Place): Promise<LogReader> {
-  if (engine === 'embedded') return EmbeddedLogReader.open({ directory });
-  return KafkaLogTransport.connect({ brokers: [env['CS_KAFKA_BROKERS']!], topicPrefix, partitions });
 }
 
 /** Api and projector with the options that they have by default, in a place of their own. */

@@ -9,9 +9,8 @@ import type { LogRecord, PublicEvent } from '#event-log';
 import { EmbeddedLogReader } from '#event-log/embedded';
 import { KafkaLogTransport } from '#event-log/kafka';
 import type { ListEntry, Owner, ReadModel, StreamId, StreamRow } from '#read-model';
-import { CassandraReadModel } from '#read-model/cassandra';
-import { EmbeddedReadModel } from '#read-model/embedded';
 import { until, type Place } from '../apps/api/test/processes.js';
+import { openLog, openReadModel } from '../apps/api/test/stores.js';
 import { readPublicEvents } from '../apps/projector/src/public-feed.js';
 import type { Letter } from './judged.js';
 
@@ -53,7 +52,7 @@ export async function readStored(place: Place): Promise<Stored> {
 
 /** Resolves when every partition's checkpoint is at its end. */
 async function projected(place: Place, readModel: ReadModel): Promise<void> {
-  const log = await openLog(place, 'services');
+  const log = await openSoon(place, 'services');
   try {
     let told = '';
     const isDone = async (): Promise<boolean> => {
@@ -71,7 +70,7 @@ async function projected(place: Place, readModel: ReadModel): Promise<void> {
 
 /** The log up to its end of now. */
 async function readLog(place: Place, name: 'services' | 'control'): Promise<readonly LogRecord[]> {
-  const log = await openLog(place, name);
+  const log = await openSoon(place, name);
   try {
     const ends = await log.ends();
     const records: LogRecord[] = [];
@@ -197,36 +196,16 @@ async function follow(
 }
 
 /** A broker that was killed a moment ago may not know its groups yet. */
-async function openLog(place: Place, name: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
+async function openSoon(place: Place, name: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
   const deadline = performance.now() + OPENED_WITHIN_MS;
   for (;;) {
     try {
-      return await openLogOnce(place, name);
+      return await openLog(place, name);
     } catch (error) {
       if (performance.now() > deadline) throw error;
       await sleep(OPEN_PAUSE_MS);
     }
   }
-}
-
-function openLogOnce(place: Place, log: 'services' | 'control'): Promise<KafkaLogTransport | EmbeddedLogReader> {
-  const { topicPrefix, partitions, directory, env } = place;
-  if (place.engine === 'embedded')
-    return EmbeddedLogReader.open({ directory: log === 'services' ? directory : path.join(directory, log) });
-  const kafka = { brokers: [env['CS_KAFKA_BROKERS']!], topicPrefix, partitions };
-  return log === 'services'
-    ? KafkaLogTransport.connect({ ...kafka, log })
-    : KafkaLogTransport.connect({ ...kafka, log });
-}
-
-function openReadModel({ engine, directory, env }: Place): Promise<ReadModel> {
-  if (engine === 'embedded') return EmbeddedReadModel.open({ directory, readOnly: true });
-  return CassandraReadModel.connect({
-    contactPoints: [env['CS_CASSANDRA_CONTACT_POINTS']!],
-    localDataCenter: 'datacenter1',
-    keyspace: env['CS_CASSANDRA_KEYSPACE']!,
-    replicationFactor: 1,
-  });
 }
 
 interface Scanned {

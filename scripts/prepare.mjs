@@ -27,6 +27,25 @@ export function install() {
   }
 }
 
+/** What has to be done before a program can run; a person who can help is told how, and the process ends. */
+export function prepare(/** @type {{ isBuilt?: boolean }} */ { isBuilt = true } = {}) {
+  try {
+    install();
+    if (isBuilt) build();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}
+
+/** Runs a program of TypeScript sources as it is, prepared; its `--help` needs no build. */
+export async function runSources(/** @type {URL} */ program) {
+  prepare({ isBuilt: !process.argv.includes('--help') });
+  await import(new URL('../libs/event-log/src/testing/run-typescript.mjs', import.meta.url).href);
+  await import(program.href);
+}
+
 /** npm keeps, beside the packages, the lock file of what it has installed. */
 function isInstalled() {
   const receipt = inRoot('node_modules', '.package-lock.json');

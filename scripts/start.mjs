@@ -14,15 +14,8 @@ if (!((major === 20 && minor >= 19) || (major === 22 && minor >= 14) || major > 
   process.exit(1);
 }
 
-const { build, install, Problem } = await import('./prepare.mjs');
-try {
-  install();
-  build();
-} catch (error) {
-  if (!(error instanceof Problem)) throw error;
-  console.error(error.message);
-  process.exit(1);
-}
+const { prepare } = await import('./prepare.mjs');
+prepare();
 // The worker thread of the projector begins with this environment too.
 process.env.CS_PROJECTOR_INSIDE ??= 'true';
 

@@ -274,9 +274,11 @@ class Step {
     const { service_id, start: data, lifetime, place = 1, idempotency } = claim;
     const id = this.streamOf(service_id);
     // Whoever claimed it may have known more.
-    if ((await this.load(id, 'service')).head.version < place - 1)
+    let { head } = await this.load(id, 'service');
+    if (head.version < place - 1) {
       await this.parts.log.barrier(this.parts.commands.partition(id));
-    const { head } = await this.load(id, 'service');
+      ({ head } = await this.load(id, 'service'));
+    }
     const event: ServiceStarted = { type: 'ServiceStarted', data };
     const isStartedHere =
       head.version === place - 1 &&

@@ -11,7 +11,16 @@ import {
   type RecordedEvent,
 } from '#events';
 import { judge, type Clock, type EventLog, type LogRecord } from '#event-log';
-import { ownersOf, type Aggregate, type Owner, type ReadModel, type StreamId, type StreamRow } from '#read-model';
+import {
+  ownersOf,
+  precedingClaim,
+  precedingService,
+  type Aggregate,
+  type Owner,
+  type ReadModel,
+  type StreamId,
+  type StreamRow,
+} from '#read-model';
 import type { LogPositions } from '../position.js';
 import { Unavailable } from './unavailable.js';
 
@@ -262,15 +271,10 @@ function decoded(record: RecordedEvent): EventEnvelope | undefined {
 
 /** Throws when the event cannot follow: then it cannot be projected either. */
 function apply({ head, aggregate }: KnownStream, { event, record }: EventEnvelope): Aggregate {
-  const isFirst = head.version === 0;
-  if (isClaimEvent(event)) {
-    if (aggregate.kind === 'claim') return { kind: 'claim', claim: evolveClaim(aggregate.claim, { event, record }) };
-    if (isFirst) return { kind: 'claim', claim: evolveClaim(unclaimed, { event, record }) };
-  } else {
-    if (aggregate.kind === 'service') return { kind: 'service', service: evolve(aggregate.service, { event, record }) };
-    if (isFirst) return { kind: 'service', service: evolve(unstarted, { event, record }) };
-  }
-  throw new Error(`${event.type} in the stream of a ${aggregate.kind}`);
+  const before = head.version === 0 ? undefined : aggregate;
+  return isClaimEvent(event)
+    ? { kind: 'claim', claim: evolveClaim(precedingClaim(before), { event, record }) }
+    : { kind: 'service', service: evolve(precedingService(before), { event, record }) };
 }
 
 const parked = ({ stream }: StreamId): Unavailable =>

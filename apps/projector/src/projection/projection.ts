@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { evolve, evolveClaim, unclaimed, unstarted, type Claim, type Service } from '#domain';
+import { evolve, evolveClaim } from '#domain';
 import {
   advance,
   isClaimEvent,
@@ -25,6 +25,8 @@ import {
   bothChanges,
   listChanges,
   listEntries,
+  precedingClaim,
+  precedingService,
   type ListChanges,
   type ReadModel,
   type StoredCheckpoint,
@@ -337,10 +339,10 @@ function fold(
     const { tenant, stream, offset } = record;
     const place = { tenant, stream, head: advance(row?.head ?? unwritten, record), offset };
     if (isClaimEvent(event)) {
-      const claim = evolveClaim(claimIn(row), { event, record });
+      const claim = evolveClaim(precedingClaim(row?.aggregate), { event, record });
       return { row: { ...place, aggregate: { kind: 'claim', claim } }, lists: { insert: [], remove: [] } };
     }
-    const before = serviceIn(row);
+    const before = precedingService(row?.aggregate);
     const service = evolve(before, { event, record });
     return {
       row: { ...place, aggregate: { kind: 'service', service } },
@@ -351,18 +353,6 @@ function fold(
     if (error instanceof NewerSchema) throw error;
     return { reason: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function claimIn(row: StreamRow | undefined): Claim {
-  if (!row) return unclaimed;
-  if (row.aggregate.kind !== 'claim') throw new Error('an event of a claim in the stream of a service');
-  return row.aggregate.claim;
-}
-
-function serviceIn(row: StreamRow | undefined): Service {
-  if (!row) return unstarted;
-  if (row.aggregate.kind !== 'service') throw new Error('an event of a service in the stream of a claim');
-  return row.aggregate.service;
 }
 
 const impossible = (record: RecordedEvent, head: Head, epoch: number): string =>

@@ -56,9 +56,9 @@ const REBALANCE_MS = 10_000;
  * Reads partitions and keeps its own place in each, where kafkajs forgets it (a group without commits that rejoins
  * starts anywhere) or resets it (a place that the broker does not have): the place is set in GROUP_JOIN, before
  * anything is fetched, and each batch is compared with it. Lower offsets are passed over; a hole, or a log that ends
- * before the place or begins behind it, is asked for again and then fatal. A consumer that crashes or goes quiet is replaced. Wherever it
- * begins again, it begins with the record that it read last: that must be the one it was, or the log has lost its end,
- * or was made anew, and has grown since.
+ * before the place or begins behind it, is asked for again and then fatal. A consumer that crashes or goes quiet is
+ * replaced. Wherever it begins again, it begins with the record that it read last: that must be the one it was, or the
+ * log has lost its end, or was made anew, and has grown since.
  *
  * Offsets must be contiguous unless the topic is compacted: not for transactions.
  */

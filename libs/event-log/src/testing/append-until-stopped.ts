@@ -5,8 +5,8 @@ import { EmbeddedEventLog } from '../embedded/index.js';
 /**
  * Appends to an embedded log, many streams at once, and writes a line about each append as soon as it was answered:
  * `accepted`, `not-applied` or `outcome-unknown`, and the event id. Ends when it is killed, or when the log has refused
- * so many appends one after the other that it will not store any more. What the log says of its trouble goes to the standard error. Lines to a pipe are written before the program
- * goes on.
+ * so many appends one after the other that it will not store any more. What the log says of its trouble goes to the
+ * standard error. Lines to a pipe are written before the program goes on.
  */
 const [directory = '', partitions = '1', writers = '1', valueSize = '100'] = process.argv.slice(2);
 const REFUSED_FOR_GOOD = 20;
