@@ -309,7 +309,7 @@ export class EmbeddedEventLog extends EventLog {
     this.tips = draft.tips;
     this.latest = draft.now;
     for (const record of draft.stored) this.show(record, record.epoch);
-    for (const feed of this.feeds) for (const { partition } of draft.stored) feed.wake(partition);
+    for (const feed of this.feeds) feed.wake();
     this.onCommit();
   }
 
