@@ -89,18 +89,17 @@ async function runAsProcess(options: ProjectorOptions): Promise<void> {
 }
 
 /**
- * A thread of another program: `committed` wakes it, `metrics` is answered with its metrics, `stop` ends it. It says
- * `{ projected: { partition, next } }` after each batch. Signals do not reach it; it ends with its process.
+ * A thread of another program: `committed` wakes it, `metrics` is answered with its metrics, `stop` ends it. Signals do
+ * not reach it; it ends with its process.
  */
 async function runAsThread(options: ProjectorOptions, parent: MessagePort): Promise<void> {
   const logger = createLogger('projector', options.logLevel);
   const readiness = new Readiness(CONDITIONS);
-  const projected = (partition: number, next: number): void => parent.postMessage({ projected: { partition, next } });
   const projector = new Projector({
     options,
     logger,
     readiness,
-    instruments: new ProjectorInstruments(logger, readiness, projected),
+    instruments: new ProjectorInstruments(logger, readiness),
     refuse: throwOn,
     onFatal: (error) => queueMicrotask(() => throwOn(error)), // the parent learns why
   });

@@ -66,7 +66,6 @@ export class ProjectorInstruments implements ProjectionWatch {
   constructor(
     private readonly logger: Logger,
     private readonly readiness: Readiness,
-    private readonly onProjected: (partition: number, next: number) => void = () => undefined,
   ) {}
 
   /** From now on the distance to the end of the log is measured with each scrape. */
@@ -111,10 +110,9 @@ export class ProjectorInstruments implements ProjectionWatch {
     this.oldestUnderWay.set(partition, oldestRecordedAt);
   }
 
-  batchDone(partition: number, next: number): void {
+  batchDone(partition: number): void {
     this.oldestUnderWay.set(partition, undefined);
     this.trouble(partition, undefined);
-    this.onProjected(partition, next);
   }
 
   batchLeft(partition: number): void {
