@@ -1,6 +1,6 @@
 import type { ActiveService, CompletedService, Service } from '#domain';
 import type { ListEntry } from './read-model.js';
-import { bothChanges, comparePlaces, listChanges, listEntries } from './list-entries.js';
+import { bothChanges, comparePlaces, listChanges, listChangesBetween, listEntries } from './list-entries.js';
 
 const active: ActiveService = {
   status: 'active',
@@ -53,6 +53,19 @@ describe('the list entries of a service', () => {
 });
 
 describe('the list changes between two services', () => {
+  it.each<[what: string, before: Service, after: Service]>([
+    ['none when it is still listed as it was', active, { ...active, bytes: 9 }],
+    ['those of a start', { status: 'unstarted' }, { ...active, customer_id: 'c' }],
+    ['those of an end', { ...active, customer_id: 'c' }, { ...completed, customer_id: 'c' }],
+    ['those of another owner', { ...active, contact_key: 'k' }, { ...active, contact_key: 'k', customer_id: 'c' }],
+    ['those of another type', { ...active, customer_id: 'c' }, { ...active, customer_id: 'c', service_type: 5 }],
+    ['those of a deletion', { ...active, customer_id: 'c' }, { status: 'gone' }],
+  ])('are %s', (_, before, after) =>
+    expect(listChangesBetween(before, after, '1')).toEqual(
+      listChanges(listEntries(before, '1'), listEntries(after, '1')),
+    ),
+  );
+
   const entry = listEntries({ ...active, customer_id: 'c', service_type: 'sales' }, '1')[0]!;
 
   it('are none when nothing has changed', () =>

@@ -36,6 +36,28 @@ export function listEntries(service: Service, tenant: string): readonly ListEntr
   return ownersOf(service, tenant).map((owner) => ({ owner, ...entry }));
 }
 
+export const noListChanges: ListChanges = { insert: [], remove: [] };
+
+/** What one event does to the lists of a service. Most of them nothing: those are told by a glance. */
+export function listChangesBetween(before: Service, after: Service, tenant: string): ListChanges {
+  return isListedAlike(before, after)
+    ? noListChanges
+    : listChanges(listEntries(before, tenant), listEntries(after, tenant));
+}
+
+function isListedAlike(before: Service, after: Service): boolean {
+  if (!('service_id' in before) || !('service_id' in after)) return false;
+  return (
+    before.status === after.status &&
+    before.customer_id === after.customer_id &&
+    before.contact_key === after.contact_key &&
+    before.service_type === after.service_type &&
+    before.started.timestamp === after.started.timestamp &&
+    before.recordedAt === after.recordedAt &&
+    before.service_id === after.service_id
+  );
+}
+
 /**
  * What one record does to the lists: from the entries before it to those after it. An entry that only changes its type
  * is rewritten in place. For several records see {@link bothChanges}.
@@ -57,6 +79,7 @@ export function listChanges(before: readonly ListEntry[], after: readonly ListEn
  * projector may have saved the step in between.
  */
 export function bothChanges(first: ListChanges, second: ListChanges): ListChanges {
+  if (second === noListChanges) return first;
   const without = (entries: readonly ListEntry[], others: readonly ListEntry[]): readonly ListEntry[] =>
     entries.filter((entry) => !others.some((other) => isSameEntry(entry, other)));
   const { insert, remove } = second;

@@ -23,8 +23,8 @@ import {
 } from '#event-log';
 import {
   bothChanges,
-  listChanges,
-  listEntries,
+  listChangesBetween,
+  noListChanges,
   precedingClaim,
   precedingService,
   type ListChanges,
@@ -340,13 +340,13 @@ function fold(
     const place = { tenant, stream, head: advance(row?.head ?? unwritten, record), offset };
     if (isClaimEvent(event)) {
       const claim = evolveClaim(precedingClaim(row?.aggregate), { event, record });
-      return { row: { ...place, aggregate: { kind: 'claim', claim } }, lists: { insert: [], remove: [] } };
+      return { row: { ...place, aggregate: { kind: 'claim', claim } }, lists: noListChanges };
     }
     const before = precedingService(row?.aggregate);
     const service = evolve(before, { event, record });
     return {
       row: { ...place, aggregate: { kind: 'service', service } },
-      lists: listChanges(listEntries(before, tenant), listEntries(service, tenant)),
+      lists: listChangesBetween(before, service, tenant),
       ...(isPublic && isPublicEvent(event) && { published: publicEvent({ event, record }, before, service) }),
     };
   } catch (error) {
