@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { evolve, unstarted, type Service } from '#domain';
 import { advance, open, unwritten } from '#events';
 import { judge } from '#event-log';
@@ -5,7 +7,8 @@ import { CALLS, conversation, type Call } from './conversation.js';
 import { goals } from './goals.js';
 import { History } from './history.js';
 import { Latencies } from './latencies.js';
-import { cpuSeconds } from './processes.js';
+import { EMBEDDED, EMMETT } from './peers.js';
+import { cpuSeconds, cpuSecondsOfFamily } from './processes.js';
 
 const ids = { service_id: '1-s', state_id: 'st', task_id: 't' };
 
@@ -82,9 +85,11 @@ describe('a goal', () => {
       commandPath: { distributed: { api: round(59), 'fastify-kafka': round(100) } },
       projector: { embedded: [{ events: 1, eventsPerSecond: 20_000 }] },
       growth: {},
+      peers: { rounds: { [EMBEDDED]: round(4_000), [EMMETT]: round(1_000) }, settings: {} },
     });
     expect(found.filter(({ reached }) => reached !== undefined)).toEqual([
       { goal: expect.stringContaining('command path'), measured: '0.59', reached: false },
+      { goal: expect.stringContaining('Emmett'), measured: '4.00', reached: true },
       { goal: expect.stringContaining('replay'), measured: '20000', reached: true },
     ]);
   });
@@ -94,4 +99,14 @@ it('CPU of a process grows while it works', () => {
   const before = cpuSeconds(process.pid);
   while (cpuSeconds(process.pid) - before < 0.05);
   expect(cpuSeconds(process.pid)).toBeGreaterThan(before);
+});
+
+it('CPU of a family has that of the children', async () => {
+  const child = spawn(process.execPath, ['-e', 'for (;;);']);
+  const ofChildren = (): number => cpuSecondsOfFamily(process.pid) - cpuSeconds(process.pid);
+  const before = ofChildren();
+  while (ofChildren() - before < 0.05);
+  child.kill();
+  await once(child, 'exit');
+  expect(cpuSecondsOfFamily(process.pid)).toBeGreaterThan(cpuSeconds(process.pid));
 });

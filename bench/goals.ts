@@ -1,5 +1,6 @@
 import type { Round } from './command-path.js';
 import type { Report } from './main.js';
+import { EMBEDDED, EMMETT } from './peers.js';
 
 /** What the server is meant to reach on a machine of two cores. */
 export interface Goal {
@@ -33,7 +34,7 @@ function ratio(one: number | undefined, other: number | undefined): number | und
 }
 
 /** Each with what this run has measured. */
-export function goals({ scenario, commandPath, projector, growth }: Report): readonly Goal[] {
+export function goals({ scenario, commandPath, projector, growth, peers }: Report): readonly Goal[] {
   const { distributed, embedded } = scenario;
   const errors = distributed && Object.values(distributed.closed.errors).reduce((sum, count) => sum + count, 0);
   const largest = growth.embedded?.at(-1);
@@ -57,6 +58,12 @@ export function goals({ scenario, commandPath, projector, growth }: Report): rea
       2,
     ),
     atLeast('embedded: 5,000 requests/s', 5_000, embedded?.closed.requestsPerSecond),
+    atLeast(
+      'embedded: 3 times Emmett with PostgreSQL, the same conversations',
+      3,
+      ratio(rateOf(peers?.rounds[EMBEDDED]), rateOf(peers?.rounds[EMMETT])),
+      2,
+    ),
     atLeast('projector, distributed: 10,000 events/s', 10_000, projected && median(projected)),
     atLeast(
       'projector, distributed: 0.5 of bare writes of the same rows',

@@ -3,16 +3,19 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { Problem } from '../scripts/prepare.mjs';
 import { BrokerProblem } from '../tools/brokers/brokers.mjs';
 import { Brokers } from './brokers.js';
 import { commandPath, type Round } from './command-path.js';
 import { goals } from './goals.js';
 import { growth, type Grown } from './growth.js';
+import { peers, type PeersMeasured } from './peers.js';
+import { PostgresqlMissing } from './peers/postgresql.js';
 import { projector, type ProjectorRound } from './projector.js';
 import { print } from './report.js';
 import { scenario, type ScenarioMeasured } from './scenario.js';
 
-const parts = ['scenario', 'command-path', 'projector', 'growth'] as const;
+const parts = ['scenario', 'command-path', 'projector', 'growth', 'peers'] as const;
 const engines = ['embedded', 'distributed'] as const;
 type Part = (typeof parts)[number];
 type Engine = (typeof engines)[number];
@@ -25,6 +28,8 @@ export interface Report {
   commandPath: Partial<Record<Engine, Readonly<Record<string, readonly Round[]>>>>;
   projector: Partial<Record<Engine, readonly ProjectorRound[]>>;
   growth: Partial<Record<Engine, readonly Grown[]>>;
+  /** Beside the embedded engine. */
+  peers?: PeersMeasured;
 }
 
 const HELP = `Measures the server against floors that do the least anybody must, in one run on this machine.
@@ -36,7 +41,8 @@ const HELP = `Measures the server against floors that do the least anybody must,
   --engine ENGINE  ${engines.join(', ')}; both by default
   --report FILE    everything measured, as JSON (default bench-report.json in the current folder)
 
-The distributed engine needs Java 17 and Maven; Kafka and Cassandra are started here, with data of their own.
+The distributed engine needs Java 17 and Maven, peers need PostgreSQL; Kafka, Cassandra and PostgreSQL are started here,
+with data of their own.
 `;
 
 /** The person at the keyboard can do something about it. */
@@ -127,6 +133,16 @@ async function withBrokers<T>(engine: Engine, work: (brokers: Brokers | undefine
   }
 }
 
+/** A run without other products is still worth its other parts. */
+async function unlessMissing(measure: () => Promise<void>): Promise<void> {
+  try {
+    await measure();
+  } catch (error) {
+    if (!(error instanceof PostgresqlMissing || error instanceof Problem)) throw error;
+    onProgress('peers')(`NOT MEASURED. ${error.message}`);
+  }
+}
+
 async function main(): Promise<void> {
   const size = values.quick ? quick : full;
   const wanted = chosen(values.only, parts, 'only');
@@ -148,6 +164,12 @@ async function main(): Promise<void> {
         const options = { engine, commitLog, seconds, callers, requestsPerSecond, stop: signal };
         report.scenario[name] = await scenario({ ...options, onProgress: onProgress(`scenario, ${name}`) });
       }
+    }
+    if (engine === 'embedded' && has('peers')) {
+      const { rounds, callers, secondsOfRound: seconds } = size;
+      await unlessMissing(async () => {
+        report.peers = await peers({ rounds, callers, seconds, onProgress: onProgress('peers'), stop: signal });
+      });
     }
     if (!['command-path', 'projector', 'growth'].some((part) => has(part as Part))) continue;
     await withBrokers(engine, async (brokers) => {

@@ -43,6 +43,12 @@ export function print(report: Report): void {
       ),
     );
   }
+  if (report.peers) {
+    const { rounds, settings } = report.peers;
+    title(`Beside other products: medians (lowest-highest) of ${Object.values(rounds)[0]?.length} rounds`);
+    console.table(settings);
+    console.table(Object.fromEntries(Object.entries(rounds).map(([name, all]) => [name, rounded(all)])));
+  }
   title('Goals');
   console.table(
     Object.fromEntries(

@@ -6,11 +6,13 @@ interface Package {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
-const { packages } = JSON.parse(readFileSync(resolve(import.meta.dirname, '../package-lock.json'), 'utf8')) as {
-  readonly packages: Readonly<Record<string, Package>>;
-};
+const FILES = ['package-lock.json', 'bench/peers/package-lock.json'];
 
-describe('the lock file', () => {
+describe.each(FILES)('%s', (file) => {
+  const { packages } = JSON.parse(readFileSync(resolve(import.meta.dirname, '..', file), 'utf8')) as {
+    readonly packages: Readonly<Record<string, Package>>;
+  };
+
   it('names no registry', () => {
     const tied = Object.entries(packages).filter(([, { resolved }]) => resolved !== undefined);
     expect(tied.map(([name]) => name)).toEqual([]);

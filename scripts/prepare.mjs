@@ -13,15 +13,16 @@ export class Problem extends Error {}
 const inRoot = (/** @type {string[]} */ ...parts) => path.join(root, ...parts);
 const readJson = (/** @type {string} */ file) => JSON.parse(readFileSync(file, 'utf8'));
 
-/** Installs the dependencies unless exactly those of the lock file are there. */
-export function install() {
-  if (isInstalled()) return;
+/** Installs the dependencies of the package in this folder unless exactly those of its lock file are there. */
+export function install(/** @type {string} */ folder = root) {
+  if (isInstalled(folder)) return;
   console.error('Installing dependencies (once, about a minute)');
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  // Without them nothing can be built; npm leaves them out where NODE_ENV says production, as the benchmark does.
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
   try {
     const npm = process.env.npm_execpath; // set by npm for the scripts it runs
     const [command, ...first] = npm ? [process.execPath, npm] : ['npm'];
-    execFileSync(command, [...first, ...args], { cwd: root, stdio: ['ignore', 2, 2] });
+    execFileSync(command, [...first, ...args], { cwd: folder, stdio: ['ignore', 2, 2] });
   } catch {
     throw new Problem('The dependencies could not be installed: see the lines above. npm ci does the same by hand.');
   }
@@ -47,10 +48,10 @@ export async function runSources(/** @type {URL} */ program) {
 }
 
 /** npm keeps, beside the packages, the lock file of what it has installed. */
-function isInstalled() {
-  const receipt = inRoot('node_modules', '.package-lock.json');
+function isInstalled(/** @type {string} */ folder) {
+  const receipt = path.join(folder, 'node_modules', '.package-lock.json');
   if (!existsSync(receipt)) return false;
-  const [wanted, installed] = [readJson(inRoot('package-lock.json')).packages, readJson(receipt).packages];
+  const [wanted, installed] = [path.join(folder, 'package-lock.json'), receipt].map((file) => readJson(file).packages);
   return Object.entries(wanted).every(
     ([name, { version, optional, devOptional, peer }]) =>
       name === '' ||
