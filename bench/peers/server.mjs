@@ -4,7 +4,7 @@
 // save the query its fold, doubles the work of every command, and there is one query in 33 calls.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { DeciderCommandHandler, EmmettError } from '@event-driven-io/emmett';
+import { DeciderCommandHandler } from '@event-driven-io/emmett';
 import { getPostgreSQLEventStore } from '@event-driven-io/emmett-postgresql';
 import fastify from 'fastify';
 import pg from 'pg';
@@ -13,9 +13,9 @@ import pg from 'pg';
 
 const initialState = () => ({ status: 'unknown', states: {}, tasks: {} });
 
-class Refused extends EmmettError {
+class Refused extends Error {
   constructor(statusCode, message) {
-    super({ errorCode: statusCode, message });
+    super(message);
     this.statusCode = statusCode;
   }
 }
