@@ -51,9 +51,9 @@ export const schema = `
 const find = `
   select version, slide, expires_at, "offset", kind, folded, parked_at_version
     from streams
-   where tenant = $tenant and stream = $stream`;
+   where tenant = ? and stream = ?`;
 
-const offset = `select "offset" from streams where tenant = $tenant and stream = $stream`;
+const offset = `select "offset" from streams where tenant = ? and stream = ?`;
 
 /** Of two words about parking the later one counts; of two at the same place the one that says parked. */
 const laterParking = `
@@ -64,18 +64,20 @@ const laterParking = `
          end,
          parked_order = max(excluded.parked_order, parked_order)`;
 
+/** What is written for each record has its parameters by place: by name they cost as much as the writing (measured). */
 const save = `
   insert into streams
     (tenant, stream, version, slide, expires_at, "offset", kind, folded, parked_at_version, parked_order)
   values
-    ($tenant, $stream, $version, $slide, $expires_at, $offset, $kind, $folded, $parked_at_version, $parked_order)
+    (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   on conflict do update
      set version = excluded.version,
          slide = excluded.slide,
          expires_at = excluded.expires_at,
          "offset" = excluded."offset",
          kind = excluded.kind,
-         folded = excluded.folded,${laterParking}`;
+         folded = excluded.folded,${laterParking}
+   where excluded."offset" >= "offset"`;
 
 const park = `
   insert into streams
@@ -89,16 +91,15 @@ const insertEntry = `
   insert into list_entries
     (tenant, owner_kind, owner, status, started, recorded, service_id, service_type, "offset")
   values
-    ($tenant, $owner_kind, $owner, $status, $started, $recorded, $service_id, $service_type, $offset)
+    (?, ?, ?, ?, ?, ?, ?, ?, ?)
   on conflict do update
      set service_type = excluded.service_type,
          "offset" = excluded."offset"`;
 
 const removeEntry = `
   delete from list_entries
-   where tenant = $tenant and owner_kind = $owner_kind and owner = $owner and status = $status
-     and started = $started and recorded = $recorded and service_id = $service_id
-     and "offset" < $offset`;
+   where tenant = ? and owner_kind = ? and owner = ? and status = ? and started = ? and recorded = ? and service_id = ?
+     and "offset" < ?`;
 
 const inRange = `
   select started, recorded, service_id, service_type
@@ -120,7 +121,7 @@ const checkpoints = `select generation, partition, next, epoch, log_id as "logId
 
 const saveCheckpoint = `
   insert into checkpoints (partition, generation, next, epoch, log_id)
-  values ($partition, $generation, $next, $epoch, $log_id)
+  values (?, ?, ?, ?, ?)
   on conflict do update
      set generation = excluded.generation, next = excluded.next, epoch = excluded.epoch, log_id = excluded.log_id
    where excluded.next >= next`;
