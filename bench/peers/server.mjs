@@ -161,7 +161,9 @@ const shown = [
   'wal_sync_method',
   'shared_buffers',
 ];
-const { rows } = await pool.query('select name, setting, unit from pg_settings where name = any ($1)', [shown]);
-const database = rows.map(({ name, setting, unit }) => [name, unit ? `${setting} x ${unit}` : setting]);
-const settings = { ...dependencies, ...Object.fromEntries(database), connections: String(CONNECTIONS) };
+const { rows } = await pool.query('select name, current_setting(name) as value from unnest($1::text[]) as name', [
+  shown,
+]);
+const database = Object.fromEntries(rows.map(({ name, value }) => [`PostgreSQL, ${name}`, value]));
+const settings = { ...dependencies, ...database, connections: String(CONNECTIONS), query: 'folds the stream' };
 console.log(JSON.stringify({ origin, settings }));
