@@ -7,6 +7,18 @@ export const registry = new Registry();
 // A worker thread has a registry of its own, but not a process of its own.
 if (isMainThread) collectDefaultMetrics({ register: registry });
 
+const children = new WeakMap<object, Map<string, unknown>>();
+
+/** A metric with these values of its labels, looked up once and not for every count: there are few. */
+export function labelled<Child>(metric: { labels(...values: string[]): Child }, ...values: string[]): Child {
+  const known = children.get(metric) ?? new Map<string, unknown>();
+  children.set(metric, known);
+  const key = values.join('\n');
+  const child = (known.get(key) as Child | undefined) ?? metric.labels(...values);
+  known.set(key, child);
+  return child;
+}
+
 /** What `registry.getMetricsAsJSON()` answers; plain data, which a worker thread can post. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 

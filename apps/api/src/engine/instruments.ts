@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { LogRecord } from '#event-log';
 import type { ServerMode } from '#domain';
-import { registry, type Logger } from '#operations';
+import { labelled, registry, type Logger } from '#operations';
 import type { SwitchObserver } from '../server-mode/mode-switch.js';
 
 const shortWaits = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -89,7 +89,7 @@ export class Instruments {
   }
 
   command(type: string, outcome: 'accepted' | 'refused' | 'not-applied' | 'unknown'): void {
-    this.commands.inc({ type, outcome });
+    labelled(this.commands, type, outcome).inc();
   }
 
   batch(records: number): void {
@@ -101,7 +101,7 @@ export class Instruments {
   }
 
   read(record: LogRecord, epoch: number): void {
-    this.records.inc({ kind: record.kind === 'event' && record.epoch < epoch ? 'fenced' : record.kind });
+    labelled(this.records, record.kind === 'event' && record.epoch < epoch ? 'fenced' : record.kind).inc();
   }
 
   void(reason: string): void {

@@ -62,6 +62,7 @@ const notJson = (what: string, contentType: string | undefined): Refused =>
     : new Refused('unreadable', `The body ${what}`);
 
 function refuseTooDeep(bytes: Buffer): void {
+  if (bytes.length <= DEEPEST || !holdsMore(bytes, DEEPEST)) return;
   let depth = 0;
   let inText = false;
   for (let at = 0; at < bytes.length; at++) {
@@ -74,6 +75,15 @@ function refuseTooDeep(bytes: Buffer): void {
       if (++depth > DEEPEST) throw new Refused('unreadable', `The body is nested more than ${DEEPEST} levels deep`);
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
   }
+}
+
+/** Whether there are more opening brackets, in texts too, than so many. */
+function holdsMore(bytes: Buffer, most: number): boolean {
+  let found = 0;
+  for (const bracket of [OPEN_BRACE, OPEN_BRACKET])
+    for (let at = bytes.indexOf(bracket); at !== -1; at = bytes.indexOf(bracket, at + 1))
+      if (++found > most) return true;
+  return false;
 }
 
 /** Only escapes can bring a lone half into valid UTF-8. Escapes are taken from left to right, so `\\ud800` is none. */

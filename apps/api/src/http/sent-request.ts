@@ -203,6 +203,7 @@ const behindPrefix = (url: string, prefix: string): string => {
 
 /** HTTP/1.1 lets a client, as it does to a proxy, name scheme and host in front of the path. */
 export function withoutOrigin(url: string): string {
+  if (url.startsWith('/')) return url;
   const path = url.replace(/^https?:\/\/[^/?#]*/i, '');
   return path.startsWith('/') || path === url ? path : `/${path}`;
 }

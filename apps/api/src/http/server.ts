@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
-import { registry, type Logger } from '#operations';
+import { labelled, registry, type Logger } from '#operations';
 import { ErrorsFilter } from './errors.filter.js';
 import type { SentBody } from './json-body.js';
 import { errorBody, onTheWire } from './on-the-wire.js';
@@ -32,18 +32,6 @@ const latency = new Histogram({
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   registers: [registry],
 });
-
-const timers = new Map<string, Histogram.Internal<string>>();
-
-/** Labels are looked up once, not for every request: there are few. */
-function timer(method: string, route: string, status: number): Histogram.Internal<string> {
-  const name = `${method} ${status} ${route}`;
-  const known = timers.get(name);
-  if (known) return known;
-  const made = latency.labels(method, route, String(status));
-  timers.set(name, made);
-  return made;
-}
 
 /**
  * Fastify below Nest, reading and refusing requests as the contract says (0.3, 29 and 30). The filter answers what Nest
@@ -104,7 +92,7 @@ export function createServer(options: ServerOptions): {
   server.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
     const route = request.routeOptions.url ?? 'none';
-    timer(method, route, reply.statusCode).observe(reply.elapsedTime / 1000);
+    labelled(latency, method, route, String(reply.statusCode)).observe(reply.elapsedTime / 1000);
     const { sent } = request;
     if (!operations.test(request.url)) options.onAnswered(reply.statusCode);
     log.debug(

@@ -53,7 +53,7 @@ export class ModeGuard implements CanActivate {
     if (requirement === 'always') return true;
     if (!sent) throw new Error('the server was not made by createServer');
     const { control, streams, gate } = this.engine.running();
-    await control.catchUpWith(sent.seenControl);
+    if (sent.seenControl !== undefined) await control.catchUpWith(sent.seenControl);
     // The paths of services wait for it themselves.
     if (requirement !== 'production') await streams.catchUpWith(sent.seenServices);
     const admitted = gate.admit(requirement, sent.method);
@@ -64,9 +64,9 @@ export class ModeGuard implements CanActivate {
       // Nothing is awaited since the admission: a switch that begins now waits for this call.
       const leave = gate.enter(kind);
       const { raw } = context.switchToHttp().getResponse<FastifyReply>();
-      // A connection that breaks closes without finishing; one that broke while this waited says nothing any more.
+      // What was answered is closed, and so is a connection that breaks; one that broke before says nothing any more.
       if (raw.destroyed) leave();
-      else raw.once('finish', leave).once('close', leave);
+      else raw.once('close', leave);
     }
     return true;
   }

@@ -1,6 +1,8 @@
+const DAY_MS = 86_400_000;
+
 /** The requests of today that this process has answered (contract 8, V1); a day is one of UTC, as all times of the contract. */
 export class RequestCounts {
-  private day = '';
+  private day = Number.NaN;
   private requests = 0;
   private clientErrors = 0;
   private serverErrors = 0;
@@ -25,7 +27,7 @@ export class RequestCounts {
   }
 
   private beginDay(): void {
-    const day = this.now().toISOString().slice(0, 10);
+    const day = Math.floor(this.now().getTime() / DAY_MS);
     if (day === this.day) return;
     this.day = day;
     this.requests = this.clientErrors = this.serverErrors = 0;

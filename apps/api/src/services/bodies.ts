@@ -309,11 +309,13 @@ export class JsonObject implements PipeTransform<SentBody | undefined, { readonl
 export function readBody<Body extends object>(Body: BodyClass<Body>, value: Json, where = ''): Body {
   if (!isObject(value)) throw new Refused('invalid', 'The body must be a JSON object');
   const body = new Body();
+  // Only names of its fields are read and written here.
+  const known = body as { [field: string]: unknown };
   const extensions: [string, Json][] = [];
   const fields = fieldsOf(Body.prototype as object);
   for (const [name, given] of Object.entries(value as { readonly [name: string]: Json })) {
-    const known = fields.get(name);
-    if (known) Reflect.set(body, name, known.isId && typeof given === 'number' ? String(given) : given);
+    const field = fields.get(name);
+    if (field) known[name] = field.isId && typeof given === 'number' ? String(given) : given;
     else if (!isReserved(name) || misplaced.get(Body)?.includes(name)) extensions.push([name, given]);
   }
   for (const [name] of extensions) {
@@ -324,14 +326,13 @@ export function readBody<Body extends object>(Body: BodyClass<Body>, value: Json
   const wrong = wrongIn(body);
   if (wrong !== undefined) throw new Refused('invalid', where + wrong);
   for (const [name, { inner }] of fields) {
-    const given = Reflect.get(body, name) as Json | undefined;
+    const given = known[name] as Json | undefined;
     if (inner === undefined || given === undefined) continue;
-    const read = Array.isArray(given)
+    known[name] = Array.isArray(given)
       ? given.map((item: Json, place) => readBody(inner(), item, `${where}${name}[${place}].`))
       : readBody(inner(), given, `${where}${name}.`);
-    Reflect.set(body, name, read);
   }
-  Reflect.set(body, 'extensions', Object.fromEntries(extensions));
+  known['extensions'] = Object.fromEntries(extensions);
   return body;
 }
 

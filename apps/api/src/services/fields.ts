@@ -27,8 +27,9 @@ export const fieldsOf = (prototype: object): ReadonlyMap<string, Field> =>
  */
 export function wrongIn(body: object): string | undefined {
   const fields = fieldsOf(Object.getPrototypeOf(body) as object);
+  const given = body as { readonly [name: string]: unknown };
   let isGood = true;
-  for (const [name, { accepts }] of fields) isGood &&= accepts(Reflect.get(body, name));
+  for (const [name, { accepts }] of fields) isGood &&= accepts(given[name]);
   if (isGood) return undefined;
   const [error] = validateSync(body, { stopAtFirstError: true });
   return Object.values(error?.constraints ?? {}).join(', ');

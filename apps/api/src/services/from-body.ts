@@ -17,11 +17,11 @@ import type { AssociateServiceBody, EventBody, StartServiceBody, StartStateBody,
 export const sentFields = <Body extends object, Name extends keyof Body>(
   body: Body,
   names: readonly Name[],
-): Pick<Body, Name> =>
-  Object.fromEntries(names.filter((name) => body[name] !== undefined).map((name) => [name, body[name]])) as Pick<
-    Body,
-    Name
-  >;
+): Pick<Body, Name> => {
+  const sent: Partial<Pick<Body, Name>> = {};
+  for (const name of names) if (body[name] !== undefined) sent[name] = body[name];
+  return sent as Pick<Body, Name>;
+};
 
 const activityFields = [
   'session_id',
