@@ -86,7 +86,7 @@ export function* conversation(customer: string, isRead = true): Generator<Call, 
       ...REPORTED,
     });
   }
-  if (isRead) yield { kind: 'get service', method: 'GET', path: `${service}?extensions=all` };
+  if (isRead) yield { kind: 'get service', method: 'GET', path: `${service}?extensions=*` };
   yield post('end service', `${service}/end`, { disposition: 1, disposition_desc: 'solved', ...REPORTED });
 }
 
