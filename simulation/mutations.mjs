@@ -276,8 +276,8 @@ export const mutations = [
   ),
   without('published before it is saved', {
     file: projection,
-    from: 'if (published) await this.options.publicEvents?.publish(published);',
-    to: 'await this.options.readModel.save(row, lists);\n    if (published) await this.options.publicEvents?.publish(published);',
+    from: 'if (unpublished.length > 0) await this.options.publicEvents?.publish(unpublished);\n    await this.options.readModel.save(row, lists);',
+    to: 'await this.options.readModel.save(row, lists);\n    if (unpublished.length > 0) await this.options.publicEvents?.publish(unpublished);',
   }),
   without('what came and went in one save is removed', {
     file: 'libs/read-model/src/list-entries.ts',

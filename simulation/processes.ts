@@ -321,8 +321,8 @@ class SimulatedPublicEvents extends PublicEvents {
     super();
   }
 
-  override publish(event: PublicEvent): Promise<void> {
-    return delivered(this.world, () => this.world.published.events.push(event));
+  override async publish(events: readonly PublicEvent[]): Promise<void> {
+    for (const event of events) await delivered(this.world, () => this.world.published.events.push(event));
   }
 }
 

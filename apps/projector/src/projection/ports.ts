@@ -3,8 +3,11 @@ import type { Foreign, PublicEvent, VoidReason } from '#event-log';
 
 /** Where valid events become public (design 2, `cs.events`). */
 export abstract class PublicEvents {
-  /** Resolves when the event is stored. Throws when it may not be: publishing it again is right, its id stays the same. */
-  abstract publish(event: PublicEvent): Promise<void>;
+  /**
+   * Events of one stream, in its order. Resolves when all are stored. Throws when one may not be: publishing them again
+   * is right, their ids stay the same.
+   */
+  abstract publish(events: readonly PublicEvent[]): Promise<void>;
 }
 
 /** What could not be projected, kept for an operator. */

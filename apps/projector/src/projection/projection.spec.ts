@@ -14,8 +14,8 @@ import { defaultProjectionLimits, Projection, StoreWentBack, type ProjectionOpti
 class KeptEvents extends PublicEvents {
   readonly events: PublicEvent[] = [];
 
-  override async publish(event: PublicEvent): Promise<void> {
-    this.events.push(event);
+  override async publish(events: readonly PublicEvent[]): Promise<void> {
+    this.events.push(...events);
   }
 
   /** What a consumer sees that drops what is not higher than the last sequence of the subject. */

@@ -92,6 +92,7 @@ interface Unsaved {
   readonly row: StreamRow;
   readonly lists: ListChanges;
   readonly records: RecordedEvent[];
+  readonly unpublished: PublicEvent[];
 }
 
 /** What a handler must know of a record beside itself. */
@@ -190,8 +191,8 @@ export class Projection {
   }
 
   /**
-   * One record of a stream, after all before it. The valid event is published first, and the row saved when the last
-   * record of the stream in this batch was: a crash in between repeats both, and a record that the row already holds was
+   * One record of a stream, after all before it. After the last one of the stream in this batch its valid events are
+   * published, and then the row is saved: a crash in between repeats both, and a record that the row already holds was
    * published before the row was saved, so it needs nothing more.
    */
   async project(record: RecordedEvent, { epoch, assignment }: Delivery): Promise<void> {
@@ -249,21 +250,23 @@ export class Projection {
     return row;
   }
 
-  private async keep(record: RecordedEvent, { row, lists, published }: Folded, { unsaved }: Assignment): Promise<void> {
-    if (published) await this.options.publicEvents?.publish(published);
+  private keep(record: RecordedEvent, { row, lists, published }: Folded, { unsaved }: Assignment): void {
     const key = streamKey(record);
-    const { lists: before, records = [] } = unsaved.get(key) ?? {};
+    const { lists: before, records = [], unpublished = [] } = unsaved.get(key) ?? {};
     records.push(record);
-    unsaved.set(key, { row, lists: before ? bothChanges(before, lists) : lists, records });
+    if (published) unpublished.push(published);
+    unsaved.set(key, { row, lists: before ? bothChanges(before, lists) : lists, records, unpublished });
   }
 
-  /** One save for all records of the stream that this batch has brought so far. */
+  /** For all records of the stream that this batch has brought so far: their events are published, then one row saved. */
   private async save(stream: string, { rows, unsaved }: Assignment): Promise<void> {
     const folded = unsaved.get(stream);
     if (!folded) return;
-    await this.options.readModel.save(folded.row, folded.lists);
+    const { row, lists, unpublished } = folded;
+    if (unpublished.length > 0) await this.options.publicEvents?.publish(unpublished);
+    await this.options.readModel.save(row, lists);
     unsaved.delete(stream);
-    rows.set(stream, folded.row);
+    rows.set(stream, row);
     for (const record of folded.records) this.watch.projected(record);
   }
 

@@ -87,7 +87,7 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
   it(
     'carries CloudEvents in binary mode, in the partition of the source',
     async () => {
-      await (await publicTopic()).publish(event(7, 2));
+      await (await publicTopic()).publish([event(7, 2)]);
       const [message] = await read(topicNames(prefix).events, 1);
       expect(message).toMatchObject({ partition: 2, key: Buffer.from('1/subject-2') });
       expect(headersOf(message!)).toEqual({
@@ -112,7 +112,7 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
       const topic = await publicTopic(between.address);
       const events = Array.from({ length: 1_200 }, (_, n) => event(n + 1, n % PARTITIONS));
       const lost = between.loseNextProduceAnswer(topicNames(prefix).events);
-      await Promise.all(events.map((one) => topic.publish(one)));
+      await Promise.all([topic.publish(events.slice(0, 500)), topic.publish(events.slice(500))]);
       await lost;
       const messages = await read(topicNames(prefix).events, events.length);
       for (let partition = 0; partition < PARTITIONS; partition += 1) {
@@ -129,12 +129,12 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
     async () => {
       const between = await proxy();
       const topic = await publicTopic(between.address);
-      await topic.publish(event(1));
+      await topic.publish([event(1)]);
       between.unplug();
       let stored = false;
-      const publishing = topic.publish(event(2)).then(() => (stored = true));
+      const publishing = topic.publish([event(2)]).then(() => (stored = true));
       const other = await publicTopic();
-      await other.publish(event(1, 0));
+      await other.publish([event(1, 0)]);
       expect(stored).toBe(false);
       between.heal();
       await publishing;
@@ -149,9 +149,9 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
     async (direction) => {
       const between = await proxy();
       const topic = await publicTopic(between.address);
-      await topic.publish(event(1));
+      await topic.publish([event(1)]);
       between.halfOpen(direction);
-      await Promise.all([topic.publish(event(2)), topic.publish(event(3))]);
+      await Promise.all([topic.publish([event(2)]), topic.publish([event(3)])]);
       const ids = (await read(topicNames(prefix).events, 3)).map(({ headers }) => String(headers!['ce_id']));
       expect([...new Set(ids)]).toEqual(['id-1-1', 'id-1-2', 'id-1-3']);
     },
@@ -164,11 +164,11 @@ describeOnKafka('the public topic', ({ address, proxied }) => {
       const between = await proxy();
       const topic = await publicTopic(between.address);
       between.unplug();
-      const publishing = topic.publish(event(1));
+      const publishing = topic.publish([event(1)]);
       const closing = topic.close();
       await expect(publishing).rejects.toThrow('was closed before the message was acknowledged');
       await closing;
-      await expect(topic.publish(event(2))).rejects.toThrow('was closed');
+      await expect(topic.publish([event(2)])).rejects.toThrow('was closed');
     },
     CASE_TIMEOUT_MS,
   );

@@ -133,9 +133,16 @@ export class KafkaPublicTopic {
     return new KafkaPublicTopic(sender, options.source ?? '/context-services');
   }
 
-  /** Resolves when the event is stored; waits as long as the brokers are down. Throws when closed meanwhile. */
-  async publish({ id, type, subject, sequence, time, partition, key, data }: PublicEvent): Promise<void> {
-    await this.sender.send({
+  /**
+   * Stored in the order given, also between calls. Resolves when all are; waits as long as the brokers are down. Throws
+   * when closed meanwhile.
+   */
+  async publish(events: readonly PublicEvent[]): Promise<void> {
+    await Promise.all(events.map((event) => this.sender.send(this.messageOf(event))));
+  }
+
+  private messageOf({ id, type, subject, sequence, time, partition, key, data }: PublicEvent): Sent {
+    return {
       partition,
       key,
       value: JSON.stringify(data),
@@ -149,7 +156,7 @@ export class KafkaPublicTopic {
         ce_sequence: String(sequence),
         'content-type': 'application/json',
       },
-    });
+    };
   }
 
   async close(): Promise<void> {
