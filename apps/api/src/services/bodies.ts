@@ -308,7 +308,8 @@ export class JsonObject implements PipeTransform<SentBody | undefined, { readonl
 /** Throws `Refused`. `where` stands before the names in messages: `services[0].state.`. */
 export function readBody<Body extends object>(Body: BodyClass<Body>, value: Json, where = ''): Body {
   if (!isObject(value)) throw new Refused('invalid', 'The body must be a JSON object');
-  const body = new Body();
+  // Without its constructor, which would define every field that was not sent.
+  const body = Object.create(Body.prototype as object) as Body;
   // Only names of its fields are read and written here.
   const known = body as { [field: string]: unknown };
   const extensions: [string, Json][] = [];

@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { ValidateBy, validateSync } from 'class-validator';
@@ -17,9 +16,12 @@ interface Field {
   readonly inner?: () => new () => object;
 }
 
+type Fields = ReadonlyMap<string, Field>;
+const noFields: Fields = new Map();
+
 /** The fields of a body class, its parents' too. */
-export const fieldsOf = (prototype: object): ReadonlyMap<string, Field> =>
-  (Reflect.getMetadata(FIELDS, prototype) as ReadonlyMap<string, Field> | undefined) ?? new Map<string, Field>();
+export const fieldsOf = (prototype: object): Fields =>
+  (prototype as { readonly [FIELDS]?: Fields })[FIELDS] ?? noFields;
 
 /**
  * What is wrong with the fields of a body, as class-validator says it; undefined when nothing is. It is asked only then:
@@ -56,7 +58,7 @@ function field(
   return applyDecorators(
     (prototype: object, property: string | symbol) => {
       const known = new Map([...fieldsOf(prototype), [String(property), { accepts, isId, inner }] as const]);
-      Reflect.defineMetadata(FIELDS, known, prototype);
+      Object.defineProperty(prototype, FIELDS, { value: known, configurable: true });
     },
     ValidateBy({
       name,
