@@ -1,3 +1,4 @@
+import './record-encoding.js'; // before kafkajs
 import { Partitioners, type Kafka, type Producer, type RecordMetadata, type TopicMessages } from 'kafkajs';
 import { PassingFailure } from '../log-transport.js';
 import { within } from './kafka-client.js';

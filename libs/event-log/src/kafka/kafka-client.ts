@@ -1,3 +1,4 @@
+import './record-encoding.js'; // before kafkajs
 import kafkajs, { Kafka, type LogEntry } from 'kafkajs';
 
 /** What every client of the cluster needs to know. */

@@ -1,3 +1,4 @@
+import './record-encoding.js'; // before kafkajs
 import kafkajs, { type Admin } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RefusedStart } from '../refused-start.js';
