@@ -20,7 +20,8 @@ export function publicEvent(
     time,
     partition: record.partition,
     key: streamKey(record),
-    data: { ...properties(event, live(after) ?? live(before)), recorded_time: time, ...event.data },
+    // Assigned: spreading a second object into a literal takes ten times as long. The names are ours, never a caller's.
+    data: Object.assign(properties(event, live(after) ?? live(before)), { recorded_time: time }, event.data),
   };
 }
 
@@ -32,21 +33,16 @@ function properties(event: PublishedServiceEvent, service: LiveService | undefin
   const { customer_id, contact_key, service_type } = service;
   const part = partConcerned(event, service);
   const { est_duration, disposition, disposition_desc, status } = part ?? service;
-  return {
-    customer_id,
-    contact_key,
-    service_type,
-    ...(part && ('task_id' in part ? taskProperties(part) : stateProperties(part))),
-    est_duration,
-    disposition,
-    disposition_desc,
-    status,
+  return Object.assign(
+    { customer_id, contact_key, service_type },
+    part && ('task_id' in part ? taskProperties(part) : stateProperties(part)),
+    { est_duration, disposition, disposition_desc, status },
     // A transition tells how the state before it ended.
-    ...(event.type === 'StateTransitioned' && {
+    event.type === 'StateTransitioned' && {
       disposition: event.data.from.disposition,
       disposition_desc: event.data.from.disposition_desc,
-    }),
-  };
+    },
+  );
 }
 
 const stateProperties = ({ state_id, state_type, previous_state_id }: State): PublicEvent['data'] => ({

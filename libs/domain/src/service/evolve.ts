@@ -158,23 +158,19 @@ function start(
   );
 }
 
-const startState = (data: StateStart, { recordedAt }: Recorded): State => ({
-  status: 'active',
-  state_id: data.state_id,
-  ...pick(data, stateFields),
-  started: pick(data, activityFields),
-  extensions: { ...data.extensions },
-  recordedAt,
-});
+const startState = (data: StateStart, { recordedAt }: Recorded): State =>
+  Object.assign({ status: 'active' as const, state_id: data.state_id }, pick(data, stateFields), {
+    started: pick(data, activityFields),
+    extensions: { ...data.extensions },
+    recordedAt,
+  });
 
-const startTask = (data: TaskStart, { recordedAt }: Recorded): Task => ({
-  status: 'active',
-  task_id: data.task_id,
-  ...pick(data, taskFields),
-  started: pick(data, activityFields),
-  extensions: { ...data.extensions },
-  recordedAt,
-});
+const startTask = (data: TaskStart, { recordedAt }: Recorded): Task =>
+  Object.assign({ status: 'active' as const, task_id: data.task_id }, pick(data, taskFields), {
+    started: pick(data, activityFields),
+    extensions: { ...data.extensions },
+    recordedAt,
+  });
 
 interface WithExtensions {
   readonly extensions: Extensions;
@@ -183,7 +179,7 @@ interface WithExtensions {
 /** Same-named extensions give way to the new ones, the others stay (contract 2.6). */
 const withExtensions = <Item extends WithExtensions>(item: Item, extensions: Extensions | undefined): Item => ({
   ...item,
-  extensions: { ...item.extensions, ...extensions },
+  extensions: extensions === undefined ? item.extensions : { ...item.extensions, ...extensions },
 });
 
 /** At the first level; the new value wins. */
@@ -209,12 +205,11 @@ const completed = <Item extends LiveService | State | Task>(
     readonly extensions?: Extensions;
   },
   activity: Activity,
-): Item => ({
-  ...withExtensions(item, outcome.extensions),
-  ...pick(outcome, dispositionFields),
-  status: 'completed',
-  completed: pick(activity, activityFields),
-});
+): Item =>
+  Object.assign(withExtensions(item, outcome.extensions), pick(outcome, dispositionFields), {
+    status: 'completed',
+    completed: pick(activity, activityFields),
+  });
 
 /** Answers stay for 24 h of recorded time, which never decreases within a stream: they are sorted by it. */
 function keep(answers: readonly KeptAnswer[], event: ServiceEvent, record: Recorded): readonly KeptAnswer[] {
