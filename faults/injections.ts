@@ -49,11 +49,15 @@ export const paused = (kind: Kind): Fault =>
     server.resume();
   });
 
+const LONGEST_RECOVERY_MS = 20_000;
+
 export const brokerKilled = (name: BrokerName): Fault =>
   every([500, 3_000], `kill -9 of ${name}`, async (world, random, stop) => {
     await world.killBroker(name);
     await wait(random.between(0, 1_500), stop);
     await world.startBroker(name);
+    // Mostly long enough for everything to recover: whoever waits for a broker records nothing.
+    await wait(random.between(0, LONGEST_RECOVERY_MS), stop);
   });
 
 /** Projectors come and go, in order or not. */

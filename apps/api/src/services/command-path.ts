@@ -103,17 +103,14 @@ export class CommandPath {
     const partition = this.partition(id);
     const encoded = encode(event);
     refuseLongRecord(encoded.value);
-    const record: NewRecord = {
-      ...encoded,
-      ...id,
-      eventId: this.parts.newEventId(),
-      partition,
-      version: head.version + 1,
-      epoch,
-      correlationId,
-      ...(lifetime && { lifetime }),
-      ...(idempotency && { idempotency }),
-    };
+    // Assigned: what is spread in the middle of a literal takes many times as long.
+    const record: NewRecord = Object.assign(
+      { eventId: this.parts.newEventId(), partition, version: head.version + 1, epoch, correlationId },
+      encoded,
+      id,
+      lifetime && { lifetime },
+      idempotency && { idempotency },
+    );
     return this.parts.streams.use(id, partition, kind, async (known) => {
       if (known.head.version !== head.version) return overtaken;
       const verdict = await this.parts.log.append(record, head);

@@ -33,11 +33,15 @@ const activityFields = [
   'media_type',
 ] as const satisfies readonly (keyof Activity & keyof EventBody)[];
 
+// What every command is made of is assigned: spreading a second object into a literal takes many times as long. The names
+// are ours, never a caller's.
+
 /** Who did it and when; the time of the server when the caller sent none. */
-export const activityOf = (body: EventBody, now: number): Activity => ({
-  timestamp: formatTime((body.timestamp === undefined ? undefined : parseTime(body.timestamp)) ?? now),
-  ...sentFields(body, activityFields),
-});
+export const activityOf = (body: EventBody, now: number): Activity =>
+  Object.assign(
+    { timestamp: formatTime((body.timestamp === undefined ? undefined : parseTime(body.timestamp)) ?? now) },
+    sentFields(body, activityFields),
+  );
 
 export const dispositionOf = (body: Disposition): Disposition => sentFields(body, ['disposition', 'disposition_desc']);
 
@@ -70,32 +74,33 @@ export function serviceStartOf(body: StartServiceBody, service_id: string, now: 
   if (body.customer_id === undefined && body.contact_key === undefined) {
     throw new Refused('invalid', `${where}customer_id or ${where}contact_key must be in the body`);
   }
-  return {
-    ...serviceChangeOf(body, service_id, now),
-    ...sentFields(body, ['customer_id', 'contact_key']),
-  };
+  return Object.assign(serviceChangeOf(body, service_id, now), sentFields(body, ['customer_id', 'contact_key']));
 }
 
 export const serviceChangeOf = (
   body: StartServiceBody | AssociateServiceBody,
   service_id: string,
   now: number,
-): ServiceChange & Activity => ({
-  service_id,
-  ...sentFields(body, ['service_type', 'est_duration', 'auto_complete_after']),
-  ...activityOf(body, now),
-  ...dispositionOf(body),
-  ...extensionsOf(body),
-});
+): ServiceChange & Activity =>
+  Object.assign(
+    { service_id },
+    sentFields(body, ['service_type', 'est_duration', 'auto_complete_after']),
+    outcomeOf(body, now),
+  );
 
-export const stateStartOf = (body: StartStateBody, now: number): Omit<StateStart, 'service_id' | 'state_id'> => ({
-  ...sentFields(body, ['state_type', 'previous_state_id', 'est_duration']),
-  ...activityOf(body, now),
-  ...extensionsOf(body),
-});
+/** Who ended it, when and how. */
+export const outcomeOf = (
+  body: EventBody & Disposition & { readonly extensions: Extensions },
+  now: number,
+): Activity & Disposition & WithExtensions =>
+  Object.assign(activityOf(body, now), dispositionOf(body), extensionsOf(body));
 
-export const taskStartOf = (body: StartTaskBody, now: number): Omit<TaskStart, 'service_id' | 'task_id'> => ({
-  ...sentFields(body, ['task_type', 'state_id', 'est_duration']),
-  ...activityOf(body, now),
-  ...extensionsOf(body),
-});
+export const stateStartOf = (body: StartStateBody, now: number): Omit<StateStart, 'service_id' | 'state_id'> =>
+  Object.assign(
+    sentFields(body, ['state_type', 'previous_state_id', 'est_duration']),
+    activityOf(body, now),
+    extensionsOf(body),
+  );
+
+export const taskStartOf = (body: StartTaskBody, now: number): Omit<TaskStart, 'service_id' | 'task_id'> =>
+  Object.assign(sentFields(body, ['task_type', 'state_id', 'est_duration']), activityOf(body, now), extensionsOf(body));

@@ -26,15 +26,7 @@ import {
   StartServiceBody,
 } from './bodies.js';
 import { extensionsAsked } from './extensions-parameter.js';
-import {
-  activityOf,
-  dispositionOf,
-  extensionsOf,
-  lifetimeIn,
-  refuseOtherId,
-  serviceChangeOf,
-  serviceStartOf,
-} from './from-body.js';
+import { lifetimeIn, outcomeOf, refuseOtherId, serviceChangeOf, serviceStartOf } from './from-body.js';
 import { Bounded, ExtensionName } from './path-parameters.js';
 import { serviceAnswer } from './service.answer.js';
 import { nestedAsked, ServiceCalls } from './service-calls.js';
@@ -142,7 +134,7 @@ export class ServiceController {
     const now = this.calls.now();
     await this.calls.execute(sent, {
       type: 'EndService',
-      data: { service_id, ...activityOf(body, now), ...dispositionOf(body), ...extensionsOf(body) },
+      data: Object.assign({ service_id }, outcomeOf(body, now)),
       ...lifetimeIn(body, now),
     });
   }

@@ -12,6 +12,7 @@ import {
   dispositionOf,
   extensionsOf,
   lifetimeIn,
+  outcomeOf,
   refuseOtherId,
   sentFields,
   stateStartOf,
@@ -51,7 +52,7 @@ export class StateController {
     const made = this.calls.startedId(body.state_id, () => this.calls.ids.part(service_id));
     const { state_id = made } = await this.calls.execute(sent, {
       type: 'StartState',
-      data: { service_id, state_id: made, ...stateStartOf(body, now) },
+      data: Object.assign({ service_id, state_id: made }, stateStartOf(body, now)),
       ...lifetimeIn(body, now),
     });
     sent.location('services', service_id, 'states', state_id);
@@ -115,7 +116,7 @@ export class StateController {
     const now = this.calls.now();
     await this.calls.execute(sent, {
       type: 'EndState',
-      data: { service_id, state_id, ...activityOf(body, now), ...dispositionOf(body), ...extensionsOf(body) },
+      data: Object.assign({ service_id, state_id }, outcomeOf(body, now)),
       ...lifetimeIn(body, now),
     });
   }

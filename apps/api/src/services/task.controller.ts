@@ -7,7 +7,7 @@ import { Sent, type SentRequest } from '../http/sent-request.js';
 import { RequiresMode } from '../server-mode/mode.guard.js';
 import { AnyJson, ContractBody, EndTaskBody, JsonObject, StartTaskBody } from './bodies.js';
 import { extensionsAsked } from './extensions-parameter.js';
-import { activityOf, dispositionOf, extensionsOf, lifetimeIn, refuseOtherId, taskStartOf } from './from-body.js';
+import { lifetimeIn, outcomeOf, refuseOtherId, taskStartOf } from './from-body.js';
 import { ExtensionName } from './path-parameters.js';
 import { taskAnswer, type JsonObject as Answer } from './service.answer.js';
 import { ServiceCalls, type Status } from './service-calls.js';
@@ -48,7 +48,7 @@ export class TaskController {
     const made = this.calls.startedId(body.task_id, () => this.calls.ids.part(service_id));
     const { task_id = made } = await this.calls.execute(sent, {
       type: 'StartTask',
-      data: { service_id, task_id: made, ...taskStartOf(body, now) },
+      data: Object.assign({ service_id, task_id: made }, taskStartOf(body, now)),
       ...lifetimeIn(body, now),
     });
     sent.location('services', service_id, 'tasks', task_id);
@@ -76,7 +76,7 @@ export class TaskController {
     const now = this.calls.now();
     await this.calls.execute(sent, {
       type: 'EndTask',
-      data: { service_id, task_id, ...activityOf(body, now), ...dispositionOf(body), ...extensionsOf(body) },
+      data: Object.assign({ service_id, task_id }, outcomeOf(body, now)),
       ...lifetimeIn(body, now),
     });
   }

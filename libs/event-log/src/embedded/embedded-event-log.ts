@@ -156,7 +156,7 @@ export class EmbeddedEventLog extends EventLog {
     return this.enqueue(record.partition, record.value.length, (draft, resolve, reject) => {
       const tip = draft.tip(record.partition);
       const stored = this.file.head(key);
-      const event = { ...record, kind: 'event', offset: tip.next, recordedAt: draft.now } as const;
+      const event = Object.assign({ kind: 'event' as const, offset: tip.next, recordedAt: draft.now }, record);
       const judgement = judge(event, stored, tip.epoch);
       if (judgement.valid) {
         draft.store(event, advance(stored, event));

@@ -369,18 +369,12 @@ function recordOf(cells: Cells, partition: number, offset: number): Stored {
   const stream = parseStreamKey(streamText);
   if (stream === undefined) throw new DamagedLog(`record ${partition}:${offset} has no stream`);
   const lifetime = parseLifetime(lifetimeText ?? '');
-  return {
-    kind,
-    ...place,
-    ...stream,
-    version,
-    eventId,
-    type,
-    schemaVersion,
-    ...(lifetime !== undefined && { lifetime }),
-    correlationId: correlationId!,
-    ...(typeof causationId === 'string' && { causationId }),
-    ...(typeof key === 'string' && typeof request === 'string' && { idempotency: { key, request } }),
-    value: value!,
-  };
+  return Object.assign(
+    { kind, version, eventId, type, schemaVersion, correlationId: correlationId!, value: value! },
+    place,
+    stream,
+    lifetime !== undefined && { lifetime },
+    typeof causationId === 'string' && { causationId },
+    typeof key === 'string' && typeof request === 'string' && { idempotency: { key, request } },
+  );
 }

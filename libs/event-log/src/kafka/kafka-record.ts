@@ -59,23 +59,27 @@ export function toMessage(record: Unplaced | Genesis): Message & { partition: nu
   }
 }
 
-const eventHeaders = (record: NewRecord): IHeaders => ({
-  [header.kind]: 'event',
-  [header.eventId]: record.eventId,
-  [header.type]: record.type,
-  [header.schemaVersion]: String(record.schemaVersion),
-  [header.tenant]: record.tenant,
-  [header.stream]: record.stream,
-  [header.version]: String(record.version),
-  [header.epoch]: String(record.epoch),
-  ...(record.lifetime && { [header.lifetime]: formatLifetime(record.lifetime) }),
-  [header.correlationId]: record.correlationId,
-  ...(record.causationId !== undefined && { [header.causationId]: record.causationId }),
-  ...(record.idempotency && {
-    [header.idempotencyKey]: record.idempotency.key,
-    [header.idempotencyRequest]: record.idempotency.request,
-  }),
-});
+/** Assigned, as in {@link readEvent}: what is spread in the middle of a literal takes many times as long. */
+function eventHeaders(record: NewRecord): IHeaders {
+  const headers: IHeaders = {
+    [header.kind]: 'event',
+    [header.eventId]: record.eventId,
+    [header.type]: record.type,
+    [header.schemaVersion]: String(record.schemaVersion),
+    [header.tenant]: record.tenant,
+    [header.stream]: record.stream,
+    [header.version]: String(record.version),
+    [header.epoch]: String(record.epoch),
+    [header.correlationId]: record.correlationId,
+  };
+  if (record.lifetime) headers[header.lifetime] = formatLifetime(record.lifetime);
+  if (record.causationId !== undefined) headers[header.causationId] = record.causationId;
+  if (record.idempotency) {
+    headers[header.idempotencyKey] = record.idempotency.key;
+    headers[header.idempotencyRequest] = record.idempotency.request;
+  }
+  return headers;
+}
 
 class NotOurs extends Error {}
 
@@ -92,7 +96,7 @@ export function fromMessage(
     const kind = text(headers, header.kind);
     switch (kind) {
       case 'event':
-        return { kind, ...place, ...readEvent(key, value, headers), partition };
+        return Object.assign({ kind }, place, readEvent(key, value, headers));
       case 'fence': {
         const logId = optionalText(headers, header.logId);
         const partitions = optionalText(headers, header.partitions);
@@ -123,20 +127,22 @@ function readEvent(key: Buffer, value: Buffer | null, headers: IHeaders): Omit<N
   const lifetime = readLifetime(headers);
   const causationId = optionalText(headers, header.causationId);
   const idempotency = readDigest(headers);
-  return {
-    eventId: text(headers, header.eventId),
-    type: text(headers, header.type),
-    schemaVersion: count(headers, header.schemaVersion, 1),
-    tenant,
-    stream,
-    version: count(headers, header.version, 1),
-    epoch: count(headers, header.epoch),
-    ...(lifetime && { lifetime }),
-    correlationId: text(headers, header.correlationId),
-    ...(causationId !== undefined && { causationId }),
-    ...(idempotency && { idempotency }),
-    value: value.toString(),
-  };
+  return Object.assign(
+    {
+      eventId: text(headers, header.eventId),
+      type: text(headers, header.type),
+      schemaVersion: count(headers, header.schemaVersion, 1),
+      tenant,
+      stream,
+      version: count(headers, header.version, 1),
+      epoch: count(headers, header.epoch),
+      correlationId: text(headers, header.correlationId),
+      value: value.toString(),
+    },
+    lifetime && { lifetime },
+    causationId !== undefined && { causationId },
+    idempotency && { idempotency },
+  );
 }
 
 /** Undefined for names that no stream of ours can have: text that is not well-formed Unicode. */
