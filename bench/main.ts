@@ -62,9 +62,9 @@ const full = {
   seconds: 60,
   callers: 64,
   requestsPerSecond: 1_000,
-  rounds: 5,
+  rounds: 3,
   secondsOfRound: 5,
-  conversations: 1_500,
+  conversations: 4_000,
   sizes: [1_000, 100_000, 1_000_000],
   idleConnections: 10_000,
 };
@@ -78,6 +78,9 @@ const quick: typeof full = {
   sizes: [1_000, 5_000],
   idleConnections: 500,
 };
+
+/** Services. A million would take as long as everything else together. */
+const MOST_IN_CASSANDRA = 100_000;
 
 const stop = new AbortController();
 const began = performance.now();
@@ -186,7 +189,14 @@ async function main(): Promise<void> {
       }
       if (has('growth')) {
         const progress = onProgress(`growth, ${engine}`);
-        report.growth[engine] = await growth({ ...about, sizes, seconds, idleConnections, onProgress: progress });
+        const fitting = engine === 'distributed' ? sizes.filter((services) => services <= MOST_IN_CASSANDRA) : sizes;
+        report.growth[engine] = await growth({
+          ...about,
+          sizes: fitting,
+          seconds,
+          idleConnections,
+          onProgress: progress,
+        });
       }
     });
   }
