@@ -16,7 +16,7 @@ export class ProjectorOptions extends HttpOptions {
   @Option('memory for rows of recently changed streams, in MiB per partition')
   @IsInt()
   @Min(1)
-  rowCacheMib = 8; // some thousands of conversations
+  rowCacheMib = 8; // some hundreds of conversations, by an estimate that is never too low
 
   @Option('how often to ask whether the read model still has what it acknowledged, in ms')
   @IsInt()
