@@ -75,8 +75,8 @@ export class Conversations {
 /** One after another it asks this and that, repeats what it must, until it is told to stop. */
 export class Caller {
   private readonly seen = new Seen();
-  /** With a key, and answered. */
-  private last: Call | undefined;
+  /** The key that was used last, and what was asked with it and may be recorded. */
+  private last: { readonly key: string; readonly calls: readonly Call[] } | undefined;
   private requests = 0;
 
   constructor(
@@ -100,9 +100,9 @@ export class Caller {
     const isKeyed = !['delete', 'get', 'list'].includes(ask.kind) && random.chance(KEYED);
     const isReused = isKeyed && random.chance(USES_KEY_AGAIN);
     const key = (isReused ? this.last?.key : undefined) ?? (isKeyed ? `${this.name}-${this.requests++}` : undefined);
-    // Of the same key and the same body it is a repeat, meant or not.
-    let first =
-      key !== undefined && key === this.last?.key && isDeepStrictEqual(ask, this.last.ask) ? this.last : undefined;
+    const before = key !== undefined && key === this.last?.key ? this.last.calls : [];
+    // Of the same key and the same body it is a repeat, meant or not, whatever else was asked with the key in between.
+    let first = before.find((call) => isDeepStrictEqual(ask, call.ask));
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       const { header } = this.seen;
       const call = await client.ask(random.pick(servers), ask, {
@@ -115,10 +115,8 @@ export class Caller {
       const outcome = outcomeOf(call);
       if (outcome === 'ok') this.conversations.learn(call);
       if (outcome === 'refused' || outcome === 'odd') return;
-      if (outcome === 'ok' && !(key !== undefined && random.chance(REPEATS_AFTER_SUCCESS))) {
-        if (key !== undefined) this.last = first;
-        return;
-      }
+      if (key !== undefined) this.last = { key, calls: before.includes(first) ? before : [...before, first] };
+      if (outcome === 'ok' && !(key !== undefined && random.chance(REPEATS_AFTER_SUCCESS))) return;
       if (outcome !== 'ok') {
         await sleep(RETRY_PAUSE_MS);
         if (key === undefined || stop.aborted) return;

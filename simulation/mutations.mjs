@@ -50,8 +50,8 @@ export const mutations = [
   /* the command path */
   without('admission epoch', {
     file: commands,
-    from: 'version: head.version + 1,\n      epoch,\n      correlationId,\n      ...(lifetime',
-    to: 'version: head.version + 1,\n      epoch: this.parts.log.tail(partition).epoch,\n      correlationId,\n      ...(lifetime',
+    from: 'version: head.version + 1, epoch, correlationId }',
+    to: 'version: head.version + 1, epoch: this.parts.log.tail(partition).epoch, correlationId }',
   }),
   without('barrier before a refusal', {
     file: commands,
