@@ -176,7 +176,8 @@ function closeWhatIsAnswered(server: FastifyInstance): void {
 
 function refuseEmptySegments(url: string): void {
   const [empty, query] = [url.indexOf('//'), url.indexOf('?')];
-  if (empty !== -1 && (query === -1 || empty < query)) throw new Refused('unreadable', 'The path holds an empty segment');
+  if (empty !== -1 && (query === -1 || empty < query))
+    throw new Refused('unreadable', 'The path holds an empty segment');
 }
 
 function refuseNoHost({ raw }: FastifyRequest): void {
