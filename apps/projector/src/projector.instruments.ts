@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Foreign, LogReader, VoidReason } from '#event-log';
 import type { RecordedEvent } from '#events';
-import { registry, type Logger, type Readiness } from '#operations';
+import { labelled, registry, type Logger, type Readiness } from '#operations';
 import {
   ReadModel,
   type ListChanges,
@@ -121,7 +121,7 @@ export class ProjectorInstruments implements ProjectionWatch {
   }
 
   projected(record: RecordedEvent): void {
-    this.projectedRecords.inc({ type: record.type });
+    labelled(this.projectedRecords, record.type).inc();
     if (this.logger.isLevelEnabled('debug')) this.logger.debug(fieldsOf(record), 'projected');
   }
 

@@ -62,7 +62,7 @@ const notJson = (what: string, contentType: string | undefined): Refused =>
     : new Refused('unreadable', `The body ${what}`);
 
 function refuseTooDeep(bytes: Buffer): void {
-  if (bytes.length <= DEEPEST || !holdsMore(bytes, DEEPEST)) return;
+  if (!holdsMore(bytes, DEEPEST)) return;
   let depth = 0;
   let inText = false;
   for (let at = 0; at < bytes.length; at++) {

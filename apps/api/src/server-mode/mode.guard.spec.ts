@@ -20,7 +20,7 @@ async function admittedAfter(happens: (raw: ServerResponse) => void): Promise<{ 
   const raw = new ServerResponse(new IncomingMessage(new Socket()));
   const control = { serverMode: { mode: 'production', epoch: 0 }, catchUpWith: async () => happens(raw) };
   const gate = new Gate(control as unknown as ControlLog, { isHeld: true, term: 0 }, new SystemClock());
-  const request = { method: 'GET', routeOptions: { url: '/x' }, sent: { method: 'GET /x', seenControl: 0 } };
+  const request = { method: 'GET', routeOptions: { url: '/x' }, sent: { method: 'GET /x' } };
   const guard = new ModeGuard(new Reflector(), { running: () => ({ control, gate }) } as unknown as Engine);
   await guard.canActivate({
     getHandler: () => Route.prototype.call,

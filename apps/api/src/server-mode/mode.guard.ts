@@ -53,7 +53,7 @@ export class ModeGuard implements CanActivate {
     if (requirement === 'always') return true;
     if (!sent) throw new Error('the server was not made by createServer');
     const { control, streams, gate } = this.engine.running();
-    if (sent.seenControl !== undefined) await control.catchUpWith(sent.seenControl);
+    await control.catchUpWith(sent.seenControl);
     // The paths of services wait for it themselves.
     if (requirement !== 'production') await streams.catchUpWith(sent.seenServices);
     const admitted = gate.admit(requirement, sent.method);

@@ -19,8 +19,8 @@ export abstract class DeadLetters {
 /** What happens in the projection, for logs, metrics and readiness. Must not throw. */
 export interface ProjectionWatch {
   batchStarted(partition: number, records: number, oldestRecordedAt: number): void;
-  /** `next`: the offset up to which the read model is now complete. */
-  batchDone(partition: number, next: number): void;
+  /** The read model has all of the batch, and the checkpoint is behind it. */
+  batchDone(partition: number): void;
   /** The partition was taken away in the middle: somebody else goes on. */
   batchLeft(partition: number): void;
   projected(record: RecordedEvent): void;

@@ -187,7 +187,7 @@ export class Projection {
         if (batch.isStale()) return this.watch.batchLeft(batch.partition);
       }
     }
-    this.watch.batchDone(batch.partition, next);
+    this.watch.batchDone(batch.partition);
   }
 
   /**
